@@ -1,0 +1,113 @@
+"""A call: what the runtime knows of one invocation of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from ai.backend.client.actors.hub import monotonic
+
+if TYPE_CHECKING:
+    from ai.backend.client.actors.future import CallFuture
+    from ai.backend.client.actors.hub import Timer
+    from ai.backend.client.actors.lanes import Lane
+
+T = TypeVar("T")
+
+
+class Offload(Generic[T]):
+    """A step of a recipe that blocks: it runs in a native thread while the recipe is suspended.
+
+    Args:
+        function: What to run. It must not touch the session.
+        args: Its positional arguments.
+    """
+
+    __slots__ = ("args", "function")
+
+    def __init__(self, function: Callable[..., T], *args: Any) -> None:
+        self.function = function
+        self.args = args
+
+    def __repr__(self) -> str:
+        return f"<Offload {getattr(self.function, '__qualname__', self.function)!s}>"
+
+
+class Options(NamedTuple):
+    """Limits of one call.
+
+    Attributes:
+        timeout: Seconds that the server may be silent; None: no limit.
+        deadline: Seconds for the call as a whole, from submission; None: no limit.
+        retries: How many times a failed attempt may be repeated.
+        explicit: Whether the caller asked for these limits, so that they hold even where a request asks for more time.
+    """
+
+    timeout: float | None
+    deadline: float | None
+    retries: int
+    explicit: bool = False
+
+
+class Owner(Protocol):
+    """What a call asks of the runtime that accepted it. Any thread."""
+
+    def abandon(self, call: Call) -> None: ...
+
+    def run_callbacks(self, function: Callable[[], object]) -> None: ...
+
+
+class Call:
+    """One accepted call, from submission to its end. After submission it belongs to the hub.
+
+    Attributes:
+        name: The API function's name, for logs and errors.
+        actor: Name of the function actor that runs it.
+        recipe: The suspended recipe.
+        future: What the caller holds.
+        options: Its limits.
+        accepted: When it was submitted (monotonic seconds).
+        deadline: When it must have ended (monotonic seconds), or None.
+        ended: Whether its end is decided; what arrives later is dropped.
+        step: The step of the recipe that is under way.
+        lane: The lane that works on it now.
+        timer: The back-off it waits for.
+        attempts: Attempts of the current request so far.
+        sent_to: Endpoint of the latest attempt.
+        slot: Whether it holds an in-flight slot.
+    """
+
+    __slots__ = (
+        "accepted", "actor", "attempts", "deadline", "ended", "future", "lane", "name", "options", "owner",
+        "recipe", "sent_to", "slot", "step", "timer",
+    )  # fmt: skip
+
+    def __init__(
+        self, owner: Owner, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options, slot: bool
+    ) -> None:
+        self.owner = owner
+        self.name = name
+        self.actor = actor
+        self.recipe = recipe
+        self.options = options
+        self.slot = slot
+        self.accepted = now = monotonic()
+        self.deadline: float | None = None if options.deadline is None else now + options.deadline
+        self.ended = False
+        self.step: Any = None
+        self.lane: Lane | None = None
+        self.timer: Timer | None = None
+        self.attempts = 0
+        self.sent_to: Any = None
+        self.future: CallFuture[Any]
+
+    def __repr__(self) -> str:
+        return f"<Call {self.name}>"
+
+    def abandon(self) -> None:
+        """The future was cancelled: give up what is under way. Any thread."""
+        self.owner.abandon(self)
+
+    def run_callbacks(self, function: Callable[[], object]) -> None:
+        """Run the future's callbacks where users' code belongs."""
+        self.owner.run_callbacks(function)

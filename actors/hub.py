@@ -1,0 +1,343 @@
+"""The hub: one gevent event loop on which everything of a session runs.
+
+In a process that is not monkey-patched the hub has a daemon OS thread of its own. In a patched one it is the caller's own hub, provided
+that the caller is the main thread (any other native thread could end before the session). Nothing is ever patched here.
+
+Only this package touches gevent, locks and threads. Locks and threads are the original ones, so that a session made before
+``patch_all()`` keeps working after it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import collections
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import gevent.event
+import gevent.hub
+import gevent.monkey
+import gevent.threadpool
+import greenlet
+
+T = TypeVar("T")
+
+get_ident: Callable[[], int]
+get_ident, allocate_lock, start_new_thread = gevent.monkey.get_original(
+    "_thread", ["get_ident", "allocate_lock", "start_new_thread"]
+)
+monotonic: Callable[[], float] = time.monotonic
+
+TURN = 1024
+"""Items that one turn of the drain handles before sockets and timers get their chance again."""
+
+START_LIMIT = 10.0
+"""Seconds that a new hub thread may take to come up."""
+
+EXIT_LIMIT = 2.0
+"""Seconds that the interpreter's exit waits for live hubs. Exits while callers are busy crashed without it."""
+
+OFFLOAD_THREADS = 4
+"""Native threads for disk, archives and large JSON. They are started on first use."""
+
+MAIN_THREAD = get_ident()
+"""The thread that imported the package; where that is not the main thread, sessions get hubs of their own: harmless."""
+
+_log = logging.getLogger("ai.backend.client.actors.hub")
+
+
+class Runnable(Protocol):
+    """What the hub's queue holds: mailboxes, resumptions, one-off callbacks."""
+
+    def run(self) -> None: ...
+
+
+class Callback:
+    """A function to be called on the hub, once."""
+
+    __slots__ = ("run",)
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self.run = function
+
+
+class Timer:
+    """A function that the hub calls later, unless it is cancelled first. Hub side only."""
+
+    __slots__ = ("_watcher",)
+
+    def __init__(self, loop: Any, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._watcher = loop.timer(max(seconds, 0.0))
+        self._watcher.start(self._fire, function, args)
+
+    def _fire(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.cancel()
+        function(*args)
+
+    def cancel(self) -> None:
+        """Stop it. Repeating that, or doing it after it fired, does nothing."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stop()
+            watcher.close()
+
+
+class Hub:
+    """One event loop and the ways into it.
+
+    ``schedule``, ``call``, ``stop`` and ``join`` may be used from any thread. Everything else belongs to the hub's own thread.
+
+    Life: :meth:`start` → running → :meth:`stop` → stopped. What is scheduled after the end still runs, on the thread that schedules it,
+    so that a message to a dead actor is answered and not lost.
+
+    Attributes:
+        pid: The process that made the hub.
+        own_thread: Whether it has a thread of its own.
+        stopped: Whether its loop has ended.
+        teardown: Called on the hub, once, before its loop ends: must leave no watcher, greenlet or socket behind.
+        last_words: Called, once, by whichever thread ends the hub, when the loop is gone.
+        inherited: Called in a forked child: must close the child's copies of what the hub holds, without touching the loop.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.own_thread = not (gevent.monkey.is_module_patched("threading") and get_ident() == MAIN_THREAD)
+        self.stopped = False
+        self.teardown: Callable[[], object] = _nothing
+        self.last_words: Callable[[], object] = _nothing
+        self.inherited: Callable[[], object] = _nothing
+        self._dirty: collections.deque[Runnable] = collections.deque()
+        self._signalled = False
+        self._outcomes: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._pool: Any = None
+        self._ending = False
+        self._gone = allocate_lock()
+        self._gone.acquire()
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bring the loop up. Takes about a quarter of a millisecond where it needs a thread."""
+        if self.own_thread:
+            ready = allocate_lock()
+            ready.acquire()
+            start_new_thread(self._run, (ready,))
+            if not ready.acquire(True, START_LIMIT):
+                raise RuntimeError("the hub's thread did not start")
+        else:
+            self._attach()
+        _live.add(self)
+
+    def _attach(self) -> None:
+        self.gevent_hub = gevent.hub.get_hub()
+        self.loop = self.gevent_hub.loop
+        self.run_callback = self.loop.run_callback
+        self._thread = get_ident()
+        # On a loop of the caller's the watcher must not keep the program alive.
+        self._wake = self.loop.async_(ref=self.own_thread)
+        self._wake.start(self._drain)
+        self._over = gevent.event.Event() if self.own_thread else None
+
+    def _run(self, ready: Any) -> None:
+        try:
+            self._attach()
+        finally:
+            ready.release()
+        self._over.wait()  # type: ignore[union-attr]  # set by _attach
+        if self._pool is not None:
+            with gevent.Timeout(EXIT_LIMIT, False):
+                self._pool.kill()  # otherwise its threads leave frames behind when the hub goes
+        self._detach()
+        self.gevent_hub.join(EXIT_LIMIT)
+        self.gevent_hub.destroy(destroy_loop=True)  # join and destroy: either alone leaks
+        self._finish()
+
+    def _detach(self) -> None:
+        self.stopped = True  # first this, then the last drain: see schedule()
+        self._wake.stop()
+        self._wake.close()
+        _live.discard(self)
+        while self._dirty or self._outcomes:
+            self._drain_dead()
+            self._flush()
+
+    def _finish(self) -> None:
+        try:
+            self.last_words()
+        except BaseException as error:
+            self.report(error, "the hub's last words failed")
+        finally:
+            self.teardown = self.last_words = self.inherited = _nothing
+            self._gone.release()
+
+    def stop(self) -> None:
+        """End the loop, after what is scheduled already. Returns at once; repeating it does nothing."""
+        self.call(self._end)
+
+    def _end(self) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        try:
+            self.teardown()
+        except BaseException as error:
+            self.report(error, "the hub's teardown failed")
+        if self._over is not None:
+            self._over.set()
+        else:
+            self._detach()
+            self._finish()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until the hub's thread has ended. Not from a greenlet that others need, unless the thread is about to end.
+
+        Returns:
+            False when it did not end in ``timeout`` seconds. At once True on the hub's own thread, and where the hub is the caller's.
+        """
+        if not self.own_thread or get_ident() == self._thread:
+            return True
+        if not self._gone.acquire(True, max(timeout, 0.0)):
+            return False
+        self._gone.release()
+        return True
+
+    def is_current(self) -> bool:
+        """Whether the calling code runs on this hub's thread."""
+        return not self.stopped and get_ident() == self._thread
+
+    # -- ways in ------------------------------------------------------------------------------------------------------
+
+    def schedule(self, item: Runnable) -> None:
+        """Run an item on the hub, in order. Any thread.
+
+        One wake-up serves a burst: the flag may be set twice by racing threads (harmless), and no wake-up is lost, because producers
+        append before they look and the drain clears the flag before it looks.
+        """
+        self._dirty.append(item)
+        if self.stopped:
+            self._drain_dead()
+        elif not self._signalled:
+            self._signalled = True
+            if get_ident() == self._thread:
+                self.run_callback(self._drain)
+            else:
+                try:
+                    self._wake.send()
+                except Exception:  # the watcher was closed since we looked at `stopped`
+                    self._drain_dead()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function on the hub, in order. Any thread."""
+        self.schedule(Callback(function))
+
+    def _drain(self) -> None:
+        self._signalled = False
+        dirty = self._dirty
+        for _ in range(TURN):
+            if not dirty:
+                return
+            item = dirty.popleft()
+            try:
+                item.run()
+            except BaseException as error:
+                self.report(error, f"an item of the hub failed: {item!r}")
+        if dirty and not self._signalled:
+            self._signalled = True
+            self.run_callback(self._drain)
+
+    def _drain_dead(self) -> None:
+        while True:
+            try:
+                item = self._dirty.popleft()
+            except IndexError:
+                return
+            item.run()
+
+    def report(self, error: BaseException, text: str) -> None:
+        """Log an error that has nowhere else to go; hand an interrupt on to the main greenlet where the hub is the caller's."""
+        _log.error(text, exc_info=error)
+        if isinstance(error, KeyboardInterrupt) and not self.own_thread:
+            self.gevent_hub.handle_system_error(type(error), error)
+
+    # -- ways out -----------------------------------------------------------------------------------------------------
+
+    def soon(self, function: Callable[..., object], *args: Any) -> None:
+        """Call ``function(*args)`` at the end of this turn of the loop, together with all others.
+
+        Futures are settled this way: waiters are woken in one burst, which halves the thread switches of 32 calling threads.
+        """
+        outcomes = self._outcomes
+        if not outcomes:
+            if self.stopped:
+                function(*args)
+                return
+            self.run_callback(self._flush)
+        outcomes.append((function, args))
+
+    def _flush(self) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        for function, args in outcomes:
+            try:
+                function(*args)
+            except BaseException as error:
+                self.report(error, "an outcome could not be delivered")
+
+    # -- for code on the hub ------------------------------------------------------------------------------------------
+
+    def greenlet(self, function: Callable[[], object]) -> Any:
+        """A new greenlet below the hub; it starts at its first ``switch()``."""
+        return greenlet.greenlet(function, parent=self.gevent_hub)
+
+    def park(self) -> Any:
+        """Give the loop back until somebody switches to the calling greenlet."""
+        return self.gevent_hub.switch()
+
+    def later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
+        """Call ``function(*args)`` on the hub after some seconds."""
+        return Timer(self.loop, seconds, function, args)
+
+    def offload(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function in a native thread and wait for it, from a lane. The way for disk, archives and large JSON."""
+        if not self.own_thread:
+            pool = self.gevent_hub.threadpool  # the caller's: never ended here
+        else:
+            if self._pool is None:
+                self._pool = gevent.threadpool.ThreadPool(OFFLOAD_THREADS, hub=self.gevent_hub)
+            pool = self._pool
+        result: T = pool.spawn(function, *args).get()
+        return result
+
+
+def _nothing() -> None:
+    return None
+
+
+_live: set[Hub] = set()
+_abandoned: list[Hub] = []  # what a forked child inherited; held for ever, so that it is never finalised
+
+
+def _stop_all() -> None:
+    hubs = [hub for hub in list(_live) if hub.pid == os.getpid() and hub.own_thread]
+    for hub in hubs:
+        hub.stop()
+    limit = monotonic() + EXIT_LIMIT
+    for hub in hubs:
+        hub.join(limit - monotonic())
+
+
+def _after_fork_in_child() -> None:
+    """The child has a copy of every hub and no thread to run it: it must not touch them, only drop what they share with the parent."""
+    for hub in list(_live):
+        _live.discard(hub)
+        _abandoned.append(hub)
+        try:
+            hub.inherited()
+        except Exception as error:
+            _log.error("a forked child could not let go of its parent's session", exc_info=error)
+
+
+atexit.register(_stop_all)
+os.register_at_fork(after_in_child=_after_fork_in_child)

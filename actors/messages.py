@@ -1,0 +1,83 @@
+"""What the actors of a session say to each other. ``repr`` shows no arguments: logs must not leak them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ai.backend.client.actors.call import Call
+
+
+class Invoke(NamedTuple):
+    """Facade → supervisor → function actor: run this call."""
+
+    call: Call
+
+
+class Send(NamedTuple):
+    """Function actor → supervisor: the recipe wants this step done."""
+
+    call: Call
+    step: Any
+
+    def __repr__(self) -> str:
+        return f"Send({self.call!r})"
+
+
+class Received(NamedTuple):
+    """Lane → function actor: the step's answer, or its error."""
+
+    call: Call
+    answer: Any
+    error: BaseException | None
+
+    def __repr__(self) -> str:
+        return f"Received({self.call!r})"
+
+
+class Finished(NamedTuple):
+    """Function actor → supervisor: the recipe has returned, or has raised an error that is the call's outcome."""
+
+    call: Call
+    value: Any
+    error: BaseException | None
+
+    def __repr__(self) -> str:
+        return f"Finished({self.call!r})"
+
+
+class Crashed(NamedTuple):
+    """Function actor → supervisor: the handler failed in a way that no recipe should."""
+
+    actor: str
+    call: Call | None
+    error: BaseException
+
+    def __repr__(self) -> str:
+        return f"Crashed({self.actor}, {self.call!r}, {type(self.error).__name__})"
+
+
+class Cancel(NamedTuple):
+    """Future → supervisor: the caller gave the call up."""
+
+    call: Call
+
+
+class PoisonPill:
+    """Supervisor → function actors, behind every accepted call: start nothing more; answered with :class:`Drained`."""
+
+    __slots__ = ()
+
+
+class Drained(NamedTuple):
+    """Function actor → supervisor: all that came before the pill has been started."""
+
+    actor: str
+
+
+class Close(NamedTuple):
+    """Facade → supervisor: accept nothing more, drain for at most ``timeout`` seconds, then end."""
+
+    timeout: float
+
+
+POISON_PILL = PoisonPill()

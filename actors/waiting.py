@@ -1,0 +1,159 @@
+"""How a thread or a greenlet waits for something that another thread brings about, without blocking its neighbours.
+
+:func:`waiter` looks at who is asking: a plain thread waits on a lock, a greenlet gives its hub back. That holds in patched and in unpatched
+processes, because what counts is whether the thread has a gevent hub, not what was patched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent._hub_local import get_hub_if_exists  # there is no public way to ask without making a hub
+from gevent.hub import Waiter as _GeventWaiter
+
+from ai.backend.client.actors.hub import allocate_lock, get_ident
+
+_EXPIRED = object()
+
+
+class ThreadWaiter:
+    """Waits on a lock of its own. One wait, one wake-up; a second wake-up does nothing."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()  # type: ignore[call-arg]  # typed as the function that it is at run time
+        self._lock.acquire()
+
+    def wake(self) -> None:
+        """End the wait, or the next one. Any thread."""
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait.
+
+        Returns:
+            False when ``timeout`` seconds went by first.
+        """
+        limit = -1.0 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)
+        woken: bool = self._lock.acquire(True, limit)
+        return woken
+
+
+class GreenletWaiter:
+    """Waits by giving back the hub of the calling thread. Same contract as :class:`ThreadWaiter`."""
+
+    __slots__ = ("_port", "_waiter")
+
+    def __init__(self, hub: Any) -> None:
+        self._port = _port_of(hub)
+        self._waiter = _GeventWaiter(hub)
+
+    def wake(self) -> None:
+        self._port.deliver(self._waiter.switch)
+
+    def wait(self, timeout: float | None) -> bool:
+        port = self._port
+        port.enter()
+        timer = None
+        try:
+            if timeout is not None:
+                timer = port.loop.timer(max(timeout, 0.0))
+                timer.start(self._waiter.switch, _EXPIRED)
+            return self._waiter.get() is not _EXPIRED
+        finally:
+            port.leave()
+            if timer is not None:
+                timer.stop()
+                timer.close()
+
+
+class _Port:
+    """The door through which other threads wake greenlets of one hub: one watcher per hub, held while anybody waits.
+
+    Without a watcher the hub would find that nothing can ever wake it and raise ``LoopExit``.
+    """
+
+    def __init__(self, hub: Any) -> None:
+        self.loop = hub.loop
+        self._thread = get_ident()
+        self._queue: collections.deque[Callable[[Any], object]] = collections.deque()
+        self._watcher = hub.loop.async_()
+        self._waiting = 0
+
+    def enter(self) -> None:
+        self._waiting += 1
+        if self._waiting == 1:
+            self._watcher.start(self._open)
+            if self._queue:  # a wake-up that came before the watcher was started is in the queue only
+                self.loop.run_callback(self._open)
+
+    def leave(self) -> None:
+        self._waiting -= 1
+        if not self._waiting:
+            self._watcher.stop()
+
+    def deliver(self, switch: Callable[[Any], object]) -> None:
+        if get_ident() == self._thread:
+            self.loop.run_callback(switch, None)
+            return
+        self._queue.append(switch)
+        try:
+            self._watcher.send()
+        except Exception:  # the hub is gone, and with it the greenlet that waited
+            self._queue.clear()
+
+    def _open(self) -> None:
+        queue = self._queue
+        while queue:
+            queue.popleft()(None)
+
+
+_ports: weakref.WeakKeyDictionary[Any, _Port] = weakref.WeakKeyDictionary()
+
+
+def _port_of(hub: Any) -> _Port:
+    port = _ports.get(hub)
+    if port is None:
+        port = _ports[hub] = _Port(hub)
+    return port
+
+
+def waiter() -> ThreadWaiter | GreenletWaiter:
+    """A waiter for the calling thread or greenlet.
+
+    Raises:
+        RuntimeError: The caller is a hub itself: a wait there would never end.
+    """
+    hub = get_hub_if_exists()
+    if hub is None:
+        return ThreadWaiter()
+    if gevent.getcurrent() is hub:
+        raise RuntimeError("this code runs on the hub, where waiting would stop everything: use a callback")
+    return GreenletWaiter(hub)
+
+
+def may_wait() -> bool:
+    """Whether the caller may wait at all: not on a hub, and not in a running asyncio loop."""
+    hub = get_hub_if_exists()
+    if hub is not None and gevent.getcurrent() is hub:
+        return False
+    return not in_event_loop()
+
+
+def in_event_loop() -> bool:
+    """Whether the caller runs in an asyncio loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

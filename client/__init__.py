@@ -1,0 +1,35 @@
+"""Backend.AI client: an actor-based runtime for driving a Backend.AI cluster.
+
+``Session`` blocks, ``AsyncSession`` returns futures; both offer the same function proxies. See README.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ai.backend.client._roof import resolve
+from ai.backend.client._version import __version__
+from ai.backend.client.exceptions import BackendAPIError, BackendClientError, BackendError
+
+if TYPE_CHECKING:
+    from ai.backend.client.sessions.facade import AsyncSession, BaseSession, Session
+
+__all__ = [
+    "AsyncSession",
+    "BackendAPIError",
+    "BackendClientError",
+    "BackendError",
+    "BaseSession",
+    "Session",
+    "__version__",
+    "get_user_agent",
+]
+
+
+def get_user_agent() -> str:
+    """The ``User-Agent`` header that sessions send by default."""
+    return f"Backend.AI Client for Python {__version__}"
+
+
+def __getattr__(name: str) -> Any:
+    return resolve(__name__, name)

@@ -1,0 +1,42 @@
+"""Names of ground modules that live on a higher floor.
+
+Users import them from here (``from ai.backend.client.auth import Auth``), as with the vendor's client; the modules themselves must not
+import upwards. They resolve on first use, from this one table.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+PACKAGE = "ai.backend.client"
+
+ROOF: dict[str, dict[str, str]] = {
+    f"{PACKAGE}": {
+        "AsyncSession": f"{PACKAGE}.sessions.facade",
+        "BaseSession": f"{PACKAGE}.sessions.facade",
+        "Session": f"{PACKAGE}.sessions.facade",
+    },
+    f"{PACKAGE}.auth": {"Auth": f"{PACKAGE}.functions.auth"},
+}
+"""Ground module → public name → module that defines it."""
+
+
+def resolve(module: str, attribute: str) -> Any:
+    """Find a name that a ground module offers and a higher floor defines; for use in a module's ``__getattr__``.
+
+    Args:
+        module: Full name of the ground module.
+        attribute: The name asked for.
+
+    Returns:
+        The object.
+
+    Raises:
+        AttributeError: The table has no such name.
+    """
+    try:
+        target = ROOF[module][attribute]
+    except KeyError:
+        raise AttributeError(f"module {module!r} has no attribute {attribute!r}") from None
+    return getattr(importlib.import_module(target), attribute)

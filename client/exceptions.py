@@ -1,0 +1,295 @@
+"""Everything this package raises.
+
+::
+
+    BackendError
+     ├── BackendAPIError          the server answered with an error status: read .type and .data
+     ├── BackendAPIVersionError   the negotiated server does not know this call
+     └── BackendClientError       there is no answer
+          ├── InvalidArgument     (ValueError) refused before anything was sent: fix the argument
+          ├── ConnectionFailed    .sent tells whether the server may have acted
+          │    ├── NeverSent      no byte of the request left: safe to repeat
+          │    └── ConnectionLost the request left, its answer did not arrive
+          ├── CallTimeout         (TimeoutError)
+          │    ├── ConnectTimeout    no connection in ``connection_timeout``; nothing was sent
+          │    ├── ReadTimeout       the server was silent for ``read_timeout``
+          │    └── DeadlineExceeded  the call as a whole took longer than its deadline
+          ├── TLSError            the peer could not be trusted; nothing was sent
+          ├── ProtocolError       what came back is not HTTP
+          │    └── InvalidReply   it is HTTP, but not what the API promises
+          ├── Overloaded          the limit of calls in flight is reached
+          ├── SessionClosed       the session was closed before the call ended
+          └── ActorCrashed        our own code failed; the cause is chained
+
+    APIVersionWarning             (UserWarning)
+
+A cancelled call raises :class:`concurrent.futures.CancelledError` (:class:`asyncio.CancelledError` in the task that was
+cancelled), as any other future does.
+
+Every error of a call says where it happened: ``method``, ``path``, ``endpoint``, ``attempts`` and ``elapsed`` are filled in
+by the session, and stay ``None`` where they do not apply. None of them, nor any message, holds a key, a signature or a token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "APIVersionWarning",
+    "ActorCrashed",
+    "BackendAPIError",
+    "BackendAPIVersionError",
+    "BackendClientError",
+    "BackendError",
+    "CallTimeout",
+    "ConnectTimeout",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "DeadlineExceeded",
+    "InvalidArgument",
+    "InvalidReply",
+    "NeverSent",
+    "Overloaded",
+    "ProtocolError",
+    "ReadTimeout",
+    "SessionClosed",
+    "TLSError",
+]
+
+GENERIC_PROBLEM = "https://api.backend.ai/probs/generic-error"
+"""``type`` of an error answer that is not a problem document (the value that the vendor's client uses)."""
+
+
+class BackendError(Exception):
+    """Root of the tree.
+
+    Attributes:
+        method: HTTP method of the request that failed.
+        path: Its path below the endpoint, without query.
+        endpoint: URL of the endpoint that was used last.
+        attempts: How many times the request was tried.
+        elapsed: Seconds from the acceptance of the call to its failure.
+    """
+
+    method: str | None = None
+    path: str | None = None
+    endpoint: str | None = None
+    attempts: int | None = None
+    elapsed: float | None = None
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __repr__(self) -> str:
+        text = f"{type(self).__name__}({', '.join(map(repr, self.args))})"
+        where = self._where()
+        return f"{text} [{where}]" if where else text
+
+    def _where(self) -> str:
+        parts = []
+        if self.method is not None:
+            parts.append(f"{self.method} {self.path} at {self.endpoint}")
+        if self.attempts is not None:
+            parts.append(f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}")
+        if self.elapsed is not None:
+            parts.append(f"{self.elapsed:.3f} s")
+        return ", ".join(parts)
+
+
+class BackendAPIError(BackendError):
+    """The server answered with an error status.
+
+    Args:
+        status: HTTP status code.
+        reason: HTTP reason phrase.
+        data: The answer's body: a problem document (RFC 7807) as a mapping, or its text.
+
+    Attributes:
+        status: See above.
+        reason: See above.
+        data: The body as a mapping. A body that is not JSON becomes
+            ``{"type": GENERIC_PROBLEM, "title": ..., "content": <text>}``.
+    """
+
+    def __init__(self, status: int, reason: str, data: Any = None) -> None:
+        if isinstance(data, bytes):
+            data = data.decode("utf-8", "replace")
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except ValueError:
+                data = {
+                    "type": GENERIC_PROBLEM,
+                    "title": "Generic Error (could not parse error string)",
+                    "content": data,
+                }
+        super().__init__(status, reason, data)
+
+    @property
+    def status(self) -> int:
+        """HTTP status code."""
+        status: int = self.args[0]
+        return status
+
+    @property
+    def reason(self) -> str:
+        """HTTP reason phrase."""
+        reason: str = self.args[1]
+        return reason
+
+    @property
+    def data(self) -> Any:
+        """The decoded body."""
+        return self.args[2]
+
+    @property
+    def type(self) -> str:
+        """URI that names the kind of problem: the only part that is stable over releases. Empty when there is none."""
+        return self._member("type")
+
+    @property
+    def title(self) -> str:
+        """The problem in words for people. Empty when there is none."""
+        return self._member("title")
+
+    @property
+    def msg(self) -> str:
+        """Detail that some answers add. Empty when there is none."""
+        return self._member("msg")
+
+    def _member(self, key: str) -> str:
+        value = self.data.get(key) if isinstance(self.data, Mapping) else None
+        return value if isinstance(value, str) else ""
+
+
+class BackendAPIVersionError(BackendError):
+    """The negotiated server does not have this function; the text names the version that has it. Nothing was sent."""
+
+
+class BackendClientError(BackendError):
+    """There is no answer to speak of: the request was refused, not sent, lost, late or not understood."""
+
+
+class InvalidArgument(BackendClientError, ValueError):
+    """An argument was refused before anything was sent.
+
+    Args:
+        argument: Name of the argument as the caller knows it.
+        value: What was given. Never a secret: pass a placeholder for those.
+        reason: What it must be.
+    """
+
+    def __init__(self, argument: str, value: object, reason: str) -> None:
+        super().__init__(argument, value, reason)
+
+    @property
+    def argument(self) -> str:
+        """Name of the argument."""
+        argument: str = self.args[0]
+        return argument
+
+    @property
+    def value(self) -> object:
+        """What was given."""
+        return self.args[1]
+
+    @property
+    def reason(self) -> str:
+        """What it must be."""
+        reason: str = self.args[2]
+        return reason
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.argument}={self.value!r}: {self.reason})"
+
+
+class ConnectionFailed(BackendClientError):
+    """The exchange with the server broke.
+
+    Attributes:
+        sent: Whether bytes of the request may have reached the server, so that it may have acted.
+    """
+
+    sent: bool = True
+
+
+class NeverSent(ConnectionFailed):
+    """No byte of the request left this process: name not resolved, connection refused, or a stale connection."""
+
+    sent = False
+
+
+class ConnectionLost(ConnectionFailed):
+    """The request (or a part of it) left, and the connection ended before its answer was complete."""
+
+    sent = True
+
+
+class CallTimeout(BackendClientError, TimeoutError):
+    """A time limit of the call ran out."""
+
+
+class ConnectTimeout(CallTimeout):
+    """No connection within ``connection_timeout`` seconds. Nothing was sent."""
+
+
+class ReadTimeout(CallTimeout):
+    """The server sent nothing for ``read_timeout`` seconds."""
+
+
+class DeadlineExceeded(CallTimeout):
+    """The call took longer than its deadline, queueing, retries and body included."""
+
+
+class TLSError(BackendClientError):
+    """The TLS handshake failed, most often because the server's certificate is not trusted. Nothing was sent."""
+
+
+class ProtocolError(BackendClientError):
+    """The peer's answer breaks the rules of HTTP."""
+
+
+class InvalidReply(ProtocolError):
+    """The answer arrived whole, but is not what the API promises: not JSON, or without a promised key.
+
+    Args:
+        reason: What is wrong.
+        status: HTTP status of the answer, if known.
+        body: The first bytes of the answer's body.
+    """
+
+    EXCERPT = 256
+    """How many bytes of the body are kept: enough to recognise an error page."""
+
+    def __init__(self, reason: str, status: int | None = None, body: bytes = b"") -> None:
+        super().__init__(reason, status, body[: self.EXCERPT])
+
+    @property
+    def status(self) -> int | None:
+        """HTTP status of the answer."""
+        status: int | None = self.args[1]
+        return status
+
+    @property
+    def body(self) -> bytes:
+        """The first bytes of the body."""
+        body: bytes = self.args[2]
+        return body
+
+
+class Overloaded(BackendClientError):
+    """As many calls as the session's ``in_flight`` limit allows are under way, and this one could not wait for its turn."""
+
+
+class SessionClosed(BackendClientError):
+    """The session was closed (or ended itself after too many crashes) before the call ended."""
+
+
+class ActorCrashed(BackendClientError):
+    """Code of this package or of a custom API function failed while it handled the call. The cause is chained."""
+
+
+class APIVersionWarning(UserWarning):
+    """The server's API version is newer or older than what this client was made for."""

@@ -1,0 +1,7 @@
+"""``Session`` and ``AsyncSession``, under the path that users import them from."""
+
+from __future__ import annotations
+
+from ai.backend.client.sessions.facade import AsyncSession, BaseSession, Session
+
+__all__ = ["AsyncSession", "BaseSession", "Session"]

@@ -1,0 +1,103 @@
+"""Reading the files of an upload, within the manager's limits.
+
+Runs in a worker thread (:class:`~ai.backend.client.functions.base.Offload`), since it touches the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.request import AttachedFile
+
+MAX_FILES = 20
+"""Files per call: the manager answers 400 "Too many files" beyond."""
+MAX_FILE_BYTES = 1024 * 1024 - 1
+"""Size of one file: the manager answers 400 "Too large file" for 1 MiB and more."""
+CONTENT_TYPE = "application/octet-stream"
+
+PathLike = str | os.PathLike[str]
+
+
+def path_list(argument: str, files: object, limit: int) -> list[str]:
+    """Check a list of paths without touching the disk.
+
+    Args:
+        argument: How the caller calls it.
+        files: What was given.
+        limit: How many the server takes in one call.
+
+    Returns:
+        The paths as text, a copy.
+
+    Raises:
+        InvalidArgument: Not a list, empty, too long, or with an item that is no path.
+    """
+    if isinstance(files, str | bytes | os.PathLike) or not isinstance(files, Sequence):
+        raise InvalidArgument(argument, files, "must be a list of paths")
+    if not 1 <= len(files) <= limit:
+        raise InvalidArgument(argument, f"{len(files)} paths", f"must be 1 to {limit} paths in one call")
+    return [path_text(argument, file) for file in files]
+
+
+def path_text(argument: str, path: object) -> str:
+    """Check one path without touching the disk.
+
+    Raises:
+        InvalidArgument: It is no path, or empty, or holds a NUL character.
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidArgument(argument, path, "must be a path")
+    return text
+
+
+def read_attachments(files: Sequence[str], basedir: PathLike | None) -> list[AttachedFile]:
+    """Read files into memory.
+
+    Args:
+        files: Paths, relative to the working directory unless absolute. Symbolic links are followed first.
+        basedir: The directory that the files must be in and that their names are relative to; None for the working
+            directory.
+
+    Returns:
+        One part per file, named by its path below ``basedir`` with ``/`` as separator. No file is left open.
+
+    Raises:
+        InvalidArgument: A file is outside of ``basedir``, too large, not a regular file, or cannot be read.
+    """
+    base = Path(basedir if basedir is not None else ".").resolve()
+    return [AttachedFile(_name_below(base, file), _read(file), CONTENT_TYPE) for file in files]
+
+
+def _name_below(base: Path, file: str) -> str:
+    try:
+        name = Path(file).resolve().relative_to(base).as_posix()
+    except (ValueError, OSError, RuntimeError):  # RuntimeError: a loop of links, up to Python 3.12
+        raise InvalidArgument("files", file, f'File "{file}" is outside of the base directory "{base}".') from None
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument("files", file, "must have a name that can be encoded as UTF-8") from None
+    return name
+
+
+def _read(file: str) -> bytes:
+    try:
+        # Non-blocking, so that opening a FIFO returns at once; regular files do not care.
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError as error:
+        raise InvalidArgument("files", file, f"cannot be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InvalidArgument("files", file, "must be a regular file")
+        try:
+            data = stream.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise InvalidArgument("files", file, f"cannot be read: {error.strerror}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise InvalidArgument("files", file, f"must be less than {MAX_FILE_BYTES + 1} bytes")
+    return data

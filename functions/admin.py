@@ -1,0 +1,45 @@
+"""Raw GraphQL.
+
+========  ====================  ======================
+Function  Request               Body
+========  ====================  ======================
+query     POST /admin/graphql   ``query, variables``
+========  ====================  ======================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.functions import graphql
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+
+__all__ = ["Admin"]
+
+
+class Admin(BaseFunction[M]):
+    """GraphQL as the caller writes it."""
+
+    @api_class_function
+    def query(cls, query: str, variables: Mapping[str, Any] | None = None) -> Recipe[dict[str, Any]]:
+        """Send a GraphQL document.
+
+        Args:
+            query: Its text.
+            variables: Values of the variables that it declares. An explicit None is a null, which the server stores.
+
+        Returns:
+            The data object. Mutations that fail mostly say ``{"ok": False, "msg": ...}`` in it and raise nothing.
+
+        Raises:
+            InvalidArgument: The text is empty.
+            BackendAPIError: 400 with a list of GraphQL errors in ``data["data"]``.
+
+        Idempotent if the text has no ``mutation``. ``POST /admin/graphql``.
+        """
+        if not isinstance(query, str) or not query.strip():
+            raise InvalidArgument("query", query, "must be a GraphQL document")
+        data: dict[str, Any] = yield from graphql.execute(query, variables, idempotent="mutation" not in query)
+        return data

@@ -1,0 +1,227 @@
+"""How an API function is written, and how it becomes callable.
+
+A recipe is a generator: it yields what it needs done (a :class:`~ai.backend.client.request.Request`, or an :class:`Offload` for work that
+blocks), is resumed with the answer, and returns the function's value. It knows no thread and no socket, so that one definition serves
+blocking and future-returning sessions::
+
+    class Manager(BaseFunction[M]):
+        @api_class_function
+        def status(cls) -> Recipe[dict[str, Any]]:
+            response = yield Request("GET", "/manager/status")
+            return expect_object(response)
+
+Bad input raises :class:`~ai.backend.client.exceptions.InvalidArgument` before the first ``yield``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from ai.backend.client.actors.call import Offload
+from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.exceptions import InvalidReply
+from ai.backend.client.request import Request, Response
+
+__all__ = [
+    "ApiFunction",
+    "Async",
+    "BaseFunction",
+    "BlockingFunction",
+    "BoundFunction",
+    "FutureFunction",
+    "M",
+    "Offload",
+    "Recipe",
+    "Sync",
+    "api_class_function",
+    "api_factory",
+    "api_function",
+    "expect_object",
+    "field",
+]
+
+
+class Sync:
+    """Type marker: the functions of this session block."""
+
+
+class Async:
+    """Type marker: the functions of this session return futures."""
+
+
+M = TypeVar("M", Sync, Async)
+P = ParamSpec("P")
+T = TypeVar("T")
+F = TypeVar("F")
+S = TypeVar("S")
+
+Step = Request | Offload[Any]
+Recipe = Generator[Step, Any, T]
+
+
+class BoundFunction(Generic[P, T]):
+    """An API function of one session. Safe to call from any thread."""
+
+    __slots__ = ("_function", "_proxy", "_session", "_target")
+
+    def __init__(self, function: ApiFunction[P, T], target: Any, proxy: type[BaseFunction[Any]]) -> None:
+        self._function = function
+        self._target = target
+        self._proxy = proxy.__name__
+        self._session = proxy.session
+
+    @property
+    def name(self) -> str:
+        """``Proxy.function``."""
+        return f"{self._proxy}.{self._function.__name__}"
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        return self._function.recipe
+
+    def __repr__(self) -> str:
+        return f"<API function {self.name}>"
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
+        """Start the call and return at once, on either kind of session; waits only where the limit of calls in flight is reached.
+
+        Returns:
+            The call's future.
+
+        Raises:
+            SessionClosed: The session is closed.
+            Overloaded: The limit is reached and the session is configured not to wait.
+            TypeError: The arguments do not fit the function.
+        """
+        recipe = self._function.recipe(self._target, *args, **kwargs)
+        future: CallFuture[T] = self._session._submit(self._function.__name__, self._proxy, recipe)
+        return future
+
+
+class BlockingFunction(BoundFunction[P, T]):
+    """An API function of a ``Session``: a call waits for the value."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        value: T = self._session._wait(self.submit(*args, **kwargs))
+        return value
+
+
+class FutureFunction(BoundFunction[P, T]):
+    """An API function of an ``AsyncSession``: a call returns its future."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
+        return self.submit(*args, **kwargs)
+
+
+class ApiFunction(Generic[P, T]):
+    """A recipe as an attribute of its proxy class; binds like a method.
+
+    Args:
+        recipe: The generator function.
+        on_class: Bind to the class, also when reached through an instance.
+    """
+
+    def __init__(self, recipe: Callable[..., Recipe[T]], on_class: bool) -> None:
+        functools.update_wrapper(self, recipe)  # type: ignore[arg-type]  # it does work on objects
+        self.recipe = recipe
+        self.on_class = on_class
+        self.__name__: str = recipe.__name__
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(
+            self, instance: BaseFunction[Sync] | None, owner: type[BaseFunction[Sync]]
+        ) -> BlockingFunction[P, T]: ...
+
+        @overload
+        def __get__(
+            self, instance: BaseFunction[Async] | None, owner: type[BaseFunction[Async]]
+        ) -> FutureFunction[P, T]: ...
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None and not self.on_class:
+            return self  # the definition, for documentation tools
+        if owner.session is None:
+            name = f"{owner.__name__}.{self.__name__}"
+            raise RuntimeError(f"{name} has no session: reach it through one, as in session.{name}")
+        kind = FutureFunction if owner.session.asynchronous else BlockingFunction
+        return kind(self, owner if self.on_class else instance, owner)
+
+
+class ApiFactory(ApiFunction[P, Any]):
+    """A class function whose value is an instance of the proxy class; typed so for either kind of session."""
+
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]  # narrower on purpose
+        def __get__(self, instance: Any, owner: type[FS]) -> BlockingFunction[P, FS]: ...
+
+        @overload
+        def __get__(self, instance: Any, owner: type[FA]) -> FutureFunction[P, FA]: ...
+
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+
+
+class BaseFunction(Generic[M]):
+    """Base of the function proxies.
+
+    ``session.Kernel`` is a subclass made for that session; the class as it stands in its module has none.
+
+    Attributes:
+        session: The session that the type was made for.
+    """
+
+    session: ClassVar[Any] = None
+
+
+if TYPE_CHECKING:
+    FS = TypeVar("FS", bound=BaseFunction[Sync])
+    FA = TypeVar("FA", bound=BaseFunction[Async])
+
+
+def api_function(recipe: Callable[Concatenate[Any, P], Recipe[T]]) -> ApiFunction[P, T]:
+    """Make a recipe an API function of instances."""
+    return ApiFunction(recipe, on_class=False)
+
+
+def api_class_function(recipe: Callable[Concatenate[Any, P], Recipe[T]]) -> ApiFunction[P, T]:
+    """Make a recipe an API function of the class; callable on instances too."""
+    return ApiFunction(recipe, on_class=True)
+
+
+def api_factory(recipe: Callable[Concatenate[Any, P], Recipe[Any]]) -> ApiFactory[P]:
+    """Make a recipe an API function of the class that returns an instance of it."""
+    return ApiFactory(recipe, on_class=True)
+
+
+def expect_object(response: Response) -> dict[str, Any]:
+    """The body of an answer that must be a JSON object.
+
+    Raises:
+        InvalidReply: It is not.
+    """
+    value = response.json()
+    if not isinstance(value, dict):
+        raise InvalidReply("the answer is not a JSON object", response.status, response.content)
+    return value
+
+
+def field(reply: Mapping[str, Any], key: str, response: Response | None = None) -> Any:
+    """A key that the API promises.
+
+    Args:
+        reply: A decoded answer.
+        key: The key.
+        response: The answer, for the error.
+
+    Raises:
+        InvalidReply: The answer is no mapping, or lacks the key.
+    """
+    try:
+        return reply[key]
+    except (KeyError, TypeError, IndexError):
+        status, body = (None, b"") if response is None else (response.status, response.content)
+        raise InvalidReply(f"the answer has no {key!r}", status, body) from None

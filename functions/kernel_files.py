@@ -1,0 +1,149 @@
+"""Files of a compute session: upload, download, download_single, list_files.
+
+=================  ==============================  ======================
+Function           Request                         Body
+=================  ==============================  ======================
+upload             POST P/upload                   multipart
+download           GET P/download                  ``{"files": [...]}``
+download_single    GET P/download_single           ``{"file": path}``
+list_files         GET P/files                     ``{"path": path}``
+=================  ==============================  ======================
+
+``P`` is ``/kernel/{name}`` up to v4 and ``/session/{name}`` from v5 on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.functions._archive import unpack_reply
+from ai.backend.client.functions._identity import SessionIdentity, request_about
+from ai.backend.client.functions._upload import MAX_FILES, path_list, path_text, read_attachments
+from ai.backend.client.functions.base import Offload, Recipe, expect_object
+from ai.backend.client.request import Response
+
+MAX_DOWNLOADS: Final = 5
+"""Paths per download call: the manager answers 500 beyond."""
+
+PathLike = str | os.PathLike[str]
+
+
+def upload(
+    kernel: SessionIdentity[Any],
+    files: Sequence[PathLike],
+    basedir: PathLike | None = None,
+    show_progress: bool = False,  # noqa: ARG001  # the vendor's signature
+) -> Recipe[Response]:
+    """Copy local files into the session's ``/home/work``, below the same relative paths, over existing ones.
+
+    Args:
+        kernel: The session; bound by the proxy class.
+        files: 1 to 20 paths of regular files, each under 1 MiB. Symbolic links are resolved first.
+        basedir: Directory that the files must be in and that their names in the session are relative to; default:
+            the working directory.
+        show_progress: Accepted for compatibility.
+
+    Returns:
+        The answer (204, no body).
+
+    Raises:
+        InvalidArgument: Too many files, or one that is outside of ``basedir``, too large, not regular or not
+            readable. Nothing was sent.
+        BackendAPIError: 404 for an unknown session.
+
+    Not idempotent. ``POST P/upload``, multipart form, field ``src``. From v6 on the server ignores
+    ``owner_access_key`` here.
+    """
+    paths = path_list("files", files, MAX_FILES)
+    base = None if basedir is None else path_text("basedir", basedir)
+    request = request_about(kernel, "POST", "/upload")
+    request.attach_files((yield Offload(read_attachments, paths, base)))
+    response: Response = yield request
+    return response
+
+
+def download(
+    kernel: SessionIdentity[Any],
+    files: Sequence[PathLike],
+    dest: PathLike = ".",
+    show_progress: bool = False,  # noqa: ARG001  # the vendor's signature
+) -> Recipe[dict[str, list[str]]]:
+    """Copy files or directories out of the session.
+
+    Args:
+        kernel: The session; bound by the proxy class.
+        files: 1 to 5 paths in the session, relative to ``/home/work``; each up to 1 MiB (23.09). They must have
+            different last parts, which become their names in ``dest``.
+        dest: Local directory to put them in; made when missing. Files of the same names are replaced.
+        show_progress: Accepted for compatibility.
+
+    Returns:
+        ``{"file_names": [...]}``: the names of everything unpacked, directories included.
+
+    Raises:
+        InvalidArgument: Too many paths, or two with the same last part. Nothing was sent.
+        InvalidReply: The archive holds a link, a device, an absolute path, ``..``, or more than fits; nothing was
+            written then.
+        BackendClientError: ``dest`` cannot be written.
+        BackendAPIError: 404 for an unknown session, 400 or 500 for an unknown file.
+
+    Idempotent. ``GET P/download`` with body ``{"files": [...]}``; the server ignores ``owner_access_key`` here.
+    """
+    paths = path_list("files", files, MAX_DOWNLOADS)
+    names = [PurePosixPath(path).name for path in paths]
+    for name, path in zip(names, paths, strict=True):
+        if names.count(name) > 1:
+            raise InvalidArgument("files", path, "must not share its last part with another path of the call")
+    target = path_text("dest", dest)
+    response = yield request_about(kernel, "GET", "/download", json={"files": paths})
+    content_type = response.headers.get("Content-Type", "")
+    unpacked = yield Offload(unpack_reply, content_type, response.content, len(paths), target, response.status)
+    return {"file_names": unpacked}
+
+
+def download_single(kernel: SessionIdentity[Any], file: PathLike) -> Recipe[bytes]:
+    """Read one small file out of the session.
+
+    Args:
+        kernel: The session; bound by the proxy class.
+        file: Its path in the session, relative to ``/home/work``; up to 1 MiB (23.09).
+
+    Returns:
+        The file's content. Managers of 19.09 answer a tar archive with the file instead.
+
+    Raises:
+        InvalidArgument: It is no path.
+        BackendAPIError: 404 for an unknown session, 400 or 500 for an unknown file.
+
+    Idempotent. ``GET P/download_single`` with body ``{"file": path}``; the server ignores ``owner_access_key``
+    here.
+    """
+    response = yield request_about(kernel, "GET", "/download_single", json={"file": path_text("file", file)})
+    content: bytes = response.content
+    return content
+
+
+def list_files(kernel: SessionIdentity[Any], path: PathLike = ".") -> Recipe[dict[str, Any]]:
+    """List a directory of the session.
+
+    Args:
+        kernel: The session; bound by the proxy class.
+        path: The directory, relative to ``/home/work``; default: that one itkernel.
+
+    Returns:
+        ``{"files": text, "errors": text, "abspath": text}``. ``files`` is *JSON text*: a list of objects with
+        ``mode``, ``size`` (bytes), ``ctime``, ``mtime``, ``atime`` (seconds) and ``filename``.
+
+    Raises:
+        InvalidArgument: It is no path.
+        BackendAPIError: 404 for an unknown session.
+
+    Idempotent. ``GET P/files`` with body ``{"path": path}``. From v6 on the server ignores ``owner_access_key``
+    here.
+    """
+    response = yield request_about(kernel, "GET", "/files", json={"path": path_text("path", path)})
+    return expect_object(response)

@@ -1,0 +1,159 @@
+"""What runs in a compute session besides its code: services, access, commit.
+
+=======================  =============================  =======================================  ==========
+Function                 Request                        Body                                     Since
+=======================  =============================  =======================================  ==========
+start_service            POST P/start-service           app, port, envs, arguments, ...          v6
+shutdown_service         POST P/shutdown-service        service_name                             v5
+get_direct_access_info   GET P/direct-access-info                                                v6
+commit                   POST P/commit                  filename                                 v6
+get_commit_status        GET P/commit                                                            v6
+=======================  =============================  =======================================  ==========
+
+``P`` is ``/session/{name}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.functions._create import HOLD_UNLIMITED, PORT_RANGE
+from ai.backend.client.functions._generations import V5, V6, require_version
+from ai.backend.client.functions._identity import SessionIdentity, request_about
+from ai.backend.client.functions.base import Recipe, expect_object
+
+
+def start_service(
+    kernel: SessionIdentity[Any],
+    app: str,
+    *,
+    port: int | None = None,
+    envs: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    login_session_token: str | None = None,
+) -> Recipe[dict[str, Any]]:
+    """Start one of the session's services (or find it running) and get a way to it through the app proxy.
+
+    Args:
+        kernel: The session; bound by the proxy class.
+        app: Name of the service, as in ``service_ports``.
+        port: Which of its container ports, 1024 to 65535; default: its first.
+        envs: Environment variables for it.
+        arguments: Command line arguments for it: option → value, list of values, or None.
+        login_session_token: Token of the web server's login session.
+
+    Returns:
+        ``{"token": text, "wsproxy_addr": URL}``.
+
+    Raises:
+        InvalidArgument: A value of the wrong kind, or the object has an ``owner_access_key`` (the server refuses it
+            here).
+        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIError: 404 for an unknown session or app, 503 when the resource group has no app proxy.
+
+    Not idempotent. ``POST P/start-service``.
+    """
+    require_version(kernel.session.api_version, V6, "start_service")
+    if not isinstance(app, str) or not app:
+        raise InvalidArgument("app", app, "must be the name of a service")
+    if port is not None and (not isinstance(port, int) or port not in PORT_RANGE):
+        raise InvalidArgument("port", port, f"must be {PORT_RANGE.start} to {PORT_RANGE.stop - 1}")
+    body: dict[str, Any] = {"app": app}
+    if port is not None:
+        body["port"] = port
+    if envs is not None:
+        body["envs"] = _json_text("envs", envs)
+    if arguments is not None:
+        body["arguments"] = _json_text("arguments", arguments)
+    if login_session_token is not None:
+        body["login_session_token"] = login_session_token
+    response = yield request_about(kernel, "POST", "/start-service", json=body, for_owner=False)
+    return expect_object(response)
+
+
+def shutdown_service(kernel: SessionIdentity[Any], service_name: str) -> Recipe[None]:
+    """Stop one of the session's services.
+
+    Args:
+        kernel: The session; bound by the proxy class.
+        service_name: Its name, as in ``service_ports``.
+
+    Raises:
+        InvalidArgument: It is no name, or the object has an ``owner_access_key`` (the server refuses it here).
+        BackendAPIVersionError: The server is older than v5.20191215.
+        BackendAPIError: 404 for an unknown session.
+
+    Not idempotent. ``POST P/shutdown-service``.
+    """
+    require_version(kernel.session.api_version, V5, "shutdown_service")
+    if not isinstance(service_name, str) or not service_name:
+        raise InvalidArgument("service_name", service_name, "must be the name of a service")
+    yield request_about(kernel, "POST", "/shutdown-service", json={"service_name": service_name}, for_owner=False)
+
+
+def get_direct_access_info(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]:
+    """How to reach a system session (SFTP, SSH) without the app proxy.
+
+    Returns:
+        ``{"kernel_role", "public_host", "sshd_ports"}``; empty for ordinary sessions.
+
+    Raises:
+        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIError: 404 for an unknown session.
+
+    Idempotent. ``GET P/direct-access-info``; the server ignores ``owner_access_key`` here.
+    """
+    require_version(kernel.session.api_version, V6, "get_direct_access_info")
+    response = yield request_about(kernel, "GET", "/direct-access-info")
+    return expect_object(response)
+
+
+def commit(kernel: SessionIdentity[Any], filename: str | None = None) -> Recipe[dict[str, Any]]:
+    """Save the session's container as an image archive on its agent.
+
+    Args:
+        kernel: The session; bound by the proxy class.
+        filename: Name of the archive; default: the server's choice.
+
+    Returns:
+        The server's answer, for example with ``bgtask_id`` and ``path``.
+
+    Raises:
+        InvalidArgument: The object has an ``owner_access_key`` (the server refuses it here).
+        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIError: 404 for an unknown session.
+
+    Not idempotent; the server may take minutes. ``POST P/commit``.
+    """
+    require_version(kernel.session.api_version, V6, "commit")
+    options: dict[str, Any] = {} if filename is None else {"json": {"filename": filename}}
+    response = yield request_about(kernel, "POST", "/commit", hold=HOLD_UNLIMITED, for_owner=False, **options)
+    return expect_object(response)
+
+
+def get_commit_status(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]:
+    """Whether a commit of the session is under way.
+
+    Returns:
+        ``{"status": "ready" | "ongoing", "kernel": UUID}``.
+
+    Raises:
+        InvalidArgument: The object has an ``owner_access_key`` (the server refuses it here).
+        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIError: 404 for an unknown session.
+
+    Idempotent. ``GET P/commit``.
+    """
+    require_version(kernel.session.api_version, V6, "get_commit_status")
+    response = yield request_about(kernel, "GET", "/commit", for_owner=False)
+    return expect_object(response)
+
+
+def _json_text(argument: str, value: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(value))
+    except (TypeError, ValueError):  # the message would show values, which may be secrets
+        raise InvalidArgument(argument, type(value).__name__, "must be a mapping that can be written as JSON") from None

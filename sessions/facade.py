@@ -1,0 +1,516 @@
+"""``Session`` and ``AsyncSession``: what users hold."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import weakref
+from collections.abc import Callable, Generator, Iterable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, overload
+
+from ai.backend.client import functions
+from ai.backend.client.actors.call import Options
+from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.actors.hub import allocate_lock
+from ai.backend.client.actors.waiting import in_event_loop, may_wait
+from ai.backend.client.config import APIConfig, get_config
+from ai.backend.client.exceptions import BackendError, InvalidArgument, SessionClosed
+from ai.backend.client.functions.base import Async, BaseFunction, M, Sync
+from ai.backend.client.request import Request, Response
+from ai.backend.client.sessions.batch import Batch
+from ai.backend.client.sessions.runtime import Runtime
+
+CLOSE_TIMEOUT = 10.0
+"""Seconds that calls in flight get to end when a session closes."""
+
+TEARDOWN_LIMIT = 5.0
+"""Seconds that taking a runtime down may take on top; it takes about 0.2 ms."""
+
+T = TypeVar("T")
+B = TypeVar("B", bound=BaseFunction[Any])
+
+
+class _NotGiven:
+    """Type of the marker for arguments that were not given, where None means something."""
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN = _NotGiven()
+
+
+class _Core:
+    """What a session and its views share: the configuration, and the runtime once there is one. Any thread."""
+
+    def __init__(self, config: APIConfig, probes: bool) -> None:
+        self.config = config
+        self.closed = False
+        self._probes = probes
+        self._lock = allocate_lock()
+        self._pid = os.getpid()
+        self.runtime: Runtime | None = None
+
+    def open_runtime(self) -> Runtime:
+        """The runtime of this process, made if need be."""
+        runtime = self.runtime
+        if runtime is not None and runtime.pid == os.getpid():
+            return runtime
+        if self._pid != os.getpid():
+            # A forked child: the parent's runtime is none of ours, nor is a lock that a thread of the parent may have held.
+            self._lock = allocate_lock()
+            self._pid = os.getpid()
+            self.runtime = None
+        with self._lock:
+            if self.closed:
+                raise SessionClosed("the session is closed")
+            if self.runtime is None:
+                self.runtime = Runtime(self.config, self._probes)
+            return self.runtime
+
+    def start_closing(self, timeout: float) -> Runtime | None:
+        """Refuse new calls and start closing the runtime, if there is one in this process."""
+        with self._lock if self._pid == os.getpid() else allocate_lock():
+            self.closed = True
+            runtime = self.runtime
+        if runtime is None or runtime.pid != os.getpid():
+            return None
+        runtime.close(timeout)
+        return runtime
+
+
+def _dropped(core: _Core, text: str) -> None:
+    """A session was garbage-collected: clean up after it if nobody did. May run on any thread, so it waits for nothing."""
+    runtime = core.runtime
+    if runtime is None or core.closed or runtime.pid != os.getpid():
+        return
+    core.closed = True
+    runtime.close(0)
+    warnings.warn(f"{text} was not closed", ResourceWarning, stacklevel=2)
+
+
+class proxy(Generic[T]):  # noqa: N801  # reads as a decorator
+    """A function proxy as an attribute: the type for this session is made when first asked for."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+        self._name = make.__name__
+
+    def __get__(self, session: Any, owner: Any) -> T:
+        if session is None:
+            return self  # type: ignore[return-value]  # the definition, for documentation tools
+        made: T = session.__dict__.setdefault(self._name, self._make(session))
+        return made
+
+
+class BaseSession(Generic[M]):
+    """What both kinds of session have in common. Construct :class:`Session` or :class:`AsyncSession`.
+
+    Constructing does no I/O and starts no thread; ``with``, ``async with``, ``open()`` or the first call opens the session.
+
+    Args:
+        config: How to reach the cluster. By default :func:`ai.backend.client.config.get_config`.
+        proxy_mode: Do not ask the server for its API version when the session opens; the configured one holds.
+
+    Thread-safety: share it between any number of threads, greenlets and tasks. A forked child may go on using an open session: it gets
+    connections of its own; what was in flight in the parent stays the parent's.
+    """
+
+    asynchronous = False
+
+    def __init__(self, *, config: APIConfig | None = None, proxy_mode: bool = False) -> None:
+        if config is None:
+            config = get_config()
+        if not isinstance(config, APIConfig):
+            raise InvalidArgument("config", type(config).__name__, "must be an APIConfig")
+        self._core = _Core(config, probes=not proxy_mode)
+        self._options = Options(
+            timeout=config.read_timeout or None, deadline=config.deadline or None, retries=config.retries
+        )
+        self._root: BaseSession[M] | None = None
+        self._finalizer = weakref.finalize(self, _dropped, self._core, repr(self))
+        self._finalizer.atexit = False  # the hub has an exit hook of its own
+
+    def __repr__(self) -> str:
+        core = self._core
+        state = "closed" if core.closed else "new" if core.runtime is None else "open"
+        return f"<{type(self).__name__} {state} {', '.join(core.config.endpoints)}>"
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> APIConfig:
+        """The session's configuration."""
+        return self._core.config
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session was closed."""
+        runtime = self._core.runtime
+        return self._core.closed or (runtime is not None and runtime.pid == os.getpid() and runtime.closing)
+
+    @property
+    def api_version(self) -> tuple[int, str]:
+        """The API version in use, for example ``(7, "20230615")``: the negotiated one once the session is open, the configured one before."""
+        runtime = self._core.runtime
+        return (None if runtime is None else runtime.api_version) or self._core.config.parsed_version
+
+    @property
+    def cookies(self) -> Any:
+        """The web session's cookie jar in session mode, None otherwise."""
+        runtime = self._core.runtime
+        return None if runtime is None or runtime.cookies is None else runtime.cookies.jar
+
+    # -- function proxies ---------------------------------------------------------------------------------------------
+
+    @proxy
+    def Admin(self) -> type[functions.Admin[M]]:
+        """GraphQL queries."""
+        return self.bind(functions.Admin)
+
+    @proxy
+    def Agent(self) -> type[functions.Agent[M]]:
+        """Agents: the nodes that run compute sessions."""
+        return self.bind(functions.Agent)
+
+    @proxy
+    def AgentWatcher(self) -> type[functions.AgentWatcher[M]]:
+        """The watchers beside the agents."""
+        return self.bind(functions.AgentWatcher)
+
+    @proxy
+    def Auth(self) -> type[functions.Auth[M]]:
+        """Login, logout, passwords."""
+        return self.bind(functions.Auth)
+
+    @proxy
+    def ComputeSession(self) -> type[functions.ComputeSession[M]]:
+        """:attr:`Kernel` under its later name."""
+        return self.Kernel
+
+    @proxy
+    def Domain(self) -> type[functions.Domain[M]]:
+        """Domains."""
+        return self.bind(functions.Domain)
+
+    @proxy
+    def Group(self) -> type[functions.Group[M]]:
+        """Groups (projects)."""
+        return self.bind(functions.Group)
+
+    @proxy
+    def Image(self) -> type[functions.Image[M]]:
+        """Images."""
+        return self.bind(functions.Image)
+
+    @proxy
+    def Kernel(self) -> type[functions.Kernel[M]]:
+        """Compute sessions."""
+        return self.bind(functions.Kernel)
+
+    @proxy
+    def KeyPair(self) -> type[functions.KeyPair[M]]:
+        """Keypairs."""
+        return self.bind(functions.KeyPair)
+
+    @proxy
+    def KeypairResourcePolicy(self) -> type[functions.KeypairResourcePolicy[M]]:
+        """Resource policies of keypairs."""
+        return self.bind(functions.KeypairResourcePolicy)
+
+    @proxy
+    def Manager(self) -> type[functions.Manager[M]]:
+        """The manager's state."""
+        return self.bind(functions.Manager)
+
+    @proxy
+    def Resource(self) -> type[functions.Resource[M]]:
+        """Resource presets and usage."""
+        return self.bind(functions.Resource)
+
+    @proxy
+    def ScalingGroup(self) -> type[functions.ScalingGroup[M]]:
+        """Scaling groups."""
+        return self.bind(functions.ScalingGroup)
+
+    @proxy
+    def User(self) -> type[functions.User[M]]:
+        """Users."""
+        return self.bind(functions.User)
+
+    @proxy
+    def VFolder(self) -> type[functions.VFolder[M]]:
+        """Virtual folders."""
+        return self.bind(functions.VFolder)
+
+    def bind(self, function: type[B]) -> type[B]:
+        """Make a function proxy's type for this session; also for proxies of your own.
+
+        Args:
+            function: A subclass of :class:`~ai.backend.client.functions.base.BaseFunction`.
+
+        Returns:
+            A subclass whose ``session`` is this session.
+        """
+        namespace = {"session": self, "__module__": function.__module__, "__doc__": function.__doc__, "__qualname__": function.__qualname__}
+        return type(function.__name__, (function,), namespace)
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def _submit(self, name: str, actor: str, recipe: Generator[Any, Any, Any]) -> CallFuture[Any]:
+        return self._core.open_runtime().submit(name, actor, recipe, self._options)
+
+    def _wait(self, future: CallFuture[T]) -> T:
+        try:
+            return future.result()
+        except BaseException:
+            # An interrupt, gevent.Timeout, a kill: nobody will ask for this answer any more. No effect on a call that has ended.
+            future.cancel()
+            raise
+
+    def _send_request(self, request: Request) -> CallFuture[Response]:
+        return self._submit(f"{request.method} /{request.path}", "Request", _fetch(request))
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None | _NotGiven = NOT_GIVEN,
+        deadline: float | None | _NotGiven = NOT_GIVEN,
+        retries: int | _NotGiven = NOT_GIVEN,
+    ) -> Self:
+        """A view of this session with other limits. It shares connections and life with the session and cannot be closed.
+
+        Args:
+            timeout: Seconds that the server may be silent; None: no limit.
+            deadline: Seconds for a call as a whole; None: no limit. A limit given here holds even for calls that the server may hold by
+                design.
+            retries: How many times a failed attempt may be repeated.
+
+        Raises:
+            InvalidArgument: A value makes no sense.
+        """
+        view = object.__new__(type(self))
+        options = self._options
+        view._core = self._core
+        view._root = self._root or self
+        view._options = Options(
+            timeout=options.timeout if isinstance(timeout, _NotGiven) else _limit("timeout", timeout),
+            deadline=options.deadline if isinstance(deadline, _NotGiven) else _limit("deadline", deadline),
+            retries=options.retries if isinstance(retries, _NotGiven) else _count("retries", retries),
+            explicit=options.explicit or not (isinstance(timeout, _NotGiven) and isinstance(deadline, _NotGiven)),
+        )
+        return view
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        *iterables: Iterable[Any],
+        concurrency: int = 64,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+    ) -> Batch[Any]:
+        """Call a function for every item, many at once.
+
+        Args:
+            function: An API function (``session.Kernel.get_or_create``; its ``submit`` is used), or any callable that returns a
+                :class:`CallFuture`.
+            iterables: Its arguments, as for the built-in ``map``. Read lazily, in the consumer's thread or task.
+            concurrency: How many calls and untaken results there may be at once, at least 1.
+            ordered: Yield results in the order of the input; otherwise as they come.
+            return_exceptions: Yield an exception as an item. Otherwise the first failure cancels the rest and is raised.
+
+        Returns:
+            An iterator for ``for`` and ``async for``. Sending starts at the first ``next()``.
+
+        Raises:
+            InvalidArgument: Bad ``concurrency``, or no iterable.
+            TypeError: ``function`` cannot be called, or (when consumed) returned something else than a :class:`CallFuture`.
+        """
+        submit = getattr(function, "submit", None) or function
+        if not callable(submit):
+            raise TypeError(f"map needs a function, got {function!r}")
+        return Batch(submit, iterables, concurrency, ordered, return_exceptions)
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def _submit_opening(self) -> CallFuture[str | None]:
+        wants = self._core.config.announcement_handler is not None
+        return self._submit("Session.open", "Manager", _announcement(wants))
+
+    def _announce(self, message: str | None) -> None:
+        handler = self._core.config.announcement_handler
+        if message is not None and handler is not None:
+            handler(message)
+
+    def _start_closing(self, timeout: float) -> Runtime | None:
+        if self._root is not None:
+            raise TypeError("this is a view made by with_options(): close the session that it was made from")
+        if _limit("timeout", timeout) is None:
+            raise InvalidArgument("timeout", timeout, "must be a number of seconds")
+        self._finalizer.detach()
+        return self._core.start_closing(timeout)
+
+    def _finish_closing(self, runtime: Runtime | None, timeout: float) -> None:
+        if runtime is None or runtime.is_worker():
+            return  # on the hub or in a done-callback nobody waits: the closing goes on by itself
+        runtime.close(timeout).result(timeout + TEARDOWN_LIMIT)
+        runtime.join(TEARDOWN_LIMIT)
+
+
+class Session(BaseSession[Sync]):
+    """A session whose functions block. See :class:`BaseSession` for its arguments.
+
+    ::
+
+        with Session() as session:
+            kernel = session.Kernel.get_or_create("python")
+    """
+
+    def open(self) -> None:
+        """Connect and negotiate the API version: ``GET /``. Optional, and without effect when it is done already.
+
+        Raises:
+            BackendError: No endpoint answered. May be tried again.
+        """
+        self._announce(self._wait(self._submit_opening()))
+
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        """Close the session: refuse new calls, let accepted ones end, take everything down, and wait for that.
+
+        From a done-callback it only starts the closing. Repeating it does nothing more. Any thread.
+
+        Args:
+            timeout: Seconds that calls in flight get; those that take longer end in :class:`SessionClosed`.
+
+        Raises:
+            TypeError: This is a view made by :meth:`with_options`.
+        """
+        self._finish_closing(self._start_closing(timeout), timeout)
+
+    def __enter__(self) -> Self:
+        self._enter_once(self.open)
+        return self
+
+    def _enter_once(self, enter: Callable[[], object]) -> None:
+        try:
+            enter()
+        except BaseException:
+            if self._root is None:
+                self.close(0)
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._root is None:
+            self.close(CLOSE_TIMEOUT if kind is None else 0)
+
+
+class AsyncSession(BaseSession[Async]):
+    """A session whose functions return futures: ``await`` them in asyncio, ``get()`` them in greenlets and threads.
+
+    ::
+
+        async with AsyncSession() as session:
+            kernel = await session.Kernel.get_or_create("python")
+    """
+
+    asynchronous = True
+
+    def open(self) -> CallFuture[None]:
+        """Connect and negotiate the API version, as :meth:`Session.open` does.
+
+        Returns:
+            Its future. An announcement handler runs on the callback worker.
+        """
+        future = self._submit_opening()
+        if self._core.config.announcement_handler is not None:
+            future.add_done_callback(lambda done: self._announce(None if done.cancelled() or done.exception() else done.result()))
+        return future  # type: ignore[return-value]  # the value is for the handler
+
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> CallFuture[None]:
+        """Start closing, at once; never blocks.
+
+        Args:
+            timeout: As for :meth:`Session.close`.
+
+        Returns:
+            Settled when nothing is left.
+
+        Raises:
+            TypeError: This is a view made by :meth:`with_options`.
+        """
+        runtime = self._start_closing(timeout)
+        if runtime is not None:
+            return runtime.close(timeout)
+        done = CallFuture[None]()
+        done.settle(None, None)
+        return done
+
+    def __enter__(self) -> Self:
+        if in_event_loop():
+            raise RuntimeError("in a running event loop use `async with AsyncSession()`: `with` would block the loop")
+        try:
+            self._wait(self.open())
+        except BaseException:
+            if self._root is None:
+                self._close_and_wait(0)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._root is None:
+            self._close_and_wait(CLOSE_TIMEOUT if kind is None else 0)
+
+    def _close_and_wait(self, timeout: float) -> None:
+        runtime = self._start_closing(timeout)
+        if may_wait():
+            self._finish_closing(runtime, timeout)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+        except BaseException:
+            if self._root is None:
+                await self.close(0)
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._root is None:
+            await self.close(CLOSE_TIMEOUT if kind is None else 0)
+
+
+def _fetch(request: Request) -> Generator[Request, Response, Response]:
+    response = yield request
+    return response
+
+
+def _announcement(wanted: bool) -> Generator[Request, Response, str | None]:
+    """Runs once the API version is known: that is what opening waits for."""
+    if not wanted:
+        return None
+    try:
+        response = yield Request("GET", "/manager/announcement")
+        news = response.json()
+    except BackendError:
+        return None
+    return str(news.get("message", "")) if isinstance(news, dict) and news.get("enabled") else None
+
+
+@overload
+def _limit(argument: str, value: None) -> None: ...
+@overload
+def _limit(argument: str, value: float) -> float: ...
+def _limit(argument: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise InvalidArgument(argument, value, "must be a number of seconds, 0 or more, or None for no limit")
+    return float(value)
+
+
+def _count(argument: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidArgument(argument, value, "must be a whole number, 0 or more")
+    return value

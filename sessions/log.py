@@ -1,0 +1,63 @@
+"""The session's voice: silent unless the application asks the standard ``logging`` for ``ai.backend.client``.
+
+structlog's wrapper carries the context (call, function, endpoint, attempt); nothing of structlog or logging is configured globally, because
+an application may configure both its own way, and an unconfigured structlog prints to standard output.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+from ai.backend.client.sessions.prepare import masked
+
+ROOT = "ai.backend.client"
+
+logging.getLogger(ROOT).addHandler(logging.NullHandler())
+
+SECRET_KEYS = frozenset({"access_key", "secret_key", "password", "authorization", "cookie", "token", "secret"})
+
+
+def _redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if key.lower() in SECRET_KEYS:
+            event[key] = "[secure]"
+        elif isinstance(value, Mapping):
+            event[key] = masked(value)
+    return event
+
+
+def _render(_: Any, __: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+    text = str(event.pop("event", ""))
+    error = event.pop("exc_info", None)
+    pairs = " ".join(f"{key}={value!r}" for key, value in event.items())
+    arguments: dict[str, Any] = {"extra": {"backend": dict(event)}}
+    if error:
+        arguments["exc_info"] = error
+    return (f"{text} {pairs}".rstrip().replace("%", "%%"),), arguments
+
+
+def get_logger(name: str) -> Any:
+    """A logger below ``ai.backend.client``.
+
+    Args:
+        name: Its name below that root, for example ``sessions.transport``.
+
+    Returns:
+        A bound structlog logger. Ask ``is_enabled`` first on hot paths.
+    """
+    return structlog.wrap_logger(
+        logging.getLogger(f"{ROOT}.{name}"),
+        processors=[_redact, _render],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        context_class=dict,
+        cache_logger_on_first_use=False,
+    )
+
+
+def is_enabled(name: str, level: int = logging.DEBUG) -> bool:
+    """Whether anybody listens to a logger at a level."""
+    return logging.getLogger(f"{ROOT}.{name}").isEnabledFor(level)

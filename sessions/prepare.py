@@ -1,0 +1,197 @@
+"""What to send: one attempt of a request, with its URL, headers, date and signature.
+
+Every attempt is prepared anew, because the server refuses dates that are 15 minutes off and because endpoint, ``Host`` and signature belong
+together. The result is a :class:`requests.PreparedRequest` filled by hand: ``Request.prepare`` would cost 32 µs more.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+from urllib3.filepost import encode_multipart_formdata
+
+from ai.backend.client import auth
+from ai.backend.client.config import APIConfig
+from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.request import AttachedFile, Request
+from ai.backend.client.sessions.endpoints import Endpoint
+
+_PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*").fullmatch
+_PATH_SAFE = "!$&'()*+,;=:@/~"
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+
+_UTC = datetime.timezone.utc
+
+
+class Headers(dict[str, str]):
+    """Request headers: written once in canonical case, found in any case."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> str:
+        wanted = name.lower()
+        for key, value in self.items():
+            if key.lower() == wanted:
+                return value
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        if super().__contains__(name):
+            return True
+        return isinstance(name, str) and name.lower() in map(str.lower, self)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a header, or the default."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+class PreparedAttempt(requests.PreparedRequest):
+    """A prepared request that knows its endpoint and its target.
+
+    Attributes:
+        endpoint: Where it goes.
+        target: Path and query, exactly as signed and sent.
+    """
+
+    def __init__(self, endpoint: Endpoint, method: str, target: str, headers: Headers, body: bytes | None) -> None:
+        self.endpoint = endpoint
+        self.target = target
+        self.method = method
+        self.url = endpoint.origin + target
+        self.headers = headers  # type: ignore[assignment]  # found in any case, like a CaseInsensitiveDict
+        self.body = body
+        self.hooks = {"response": []}
+        self._cookies = None
+        self._body_position = None
+
+    @property
+    def path_url(self) -> str:
+        """The target, as ``requests`` calls it."""
+        return self.target
+
+    def copy(self) -> PreparedAttempt:
+        """A copy."""
+        return PreparedAttempt(self.endpoint, self.method or "", self.target, Headers(self.headers), self.body)  # type: ignore[arg-type]
+
+
+class Preparer:
+    """Prepares the attempts of one session.
+
+    Args:
+        config: Keys, domain, user agent and mode.
+        now: The current time, in UTC.
+    """
+
+    def __init__(self, config: APIConfig, now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(_UTC)) -> None:
+        self._config = config
+        self._now = now
+        self._signs = config.endpoint_type == "api" and not config.is_anonymous
+        self._in_web_session = config.endpoint_type == "session"
+
+    def prepare(self, request: Request, endpoint: Endpoint, version: str) -> PreparedAttempt:
+        """Make one attempt.
+
+        Args:
+            request: What the recipe asked for.
+            endpoint: Where it goes.
+            version: The API version to announce; empty for the version probe, which sends no such headers.
+        """
+        config = self._config
+        method = request.method
+        target = self.target(request, endpoint)
+        body, content_type = self._body(request)
+        headers = Headers()
+        headers["Host"] = endpoint.host
+        headers["User-Agent"] = config.user_agent
+        if version:
+            date = self._now().isoformat()
+            headers["X-BackendAI-Domain"] = config.domain
+            headers["X-BackendAI-Version"] = version
+            headers["Date"] = date
+            headers["Content-Type"] = content_type
+            if self._signs and not request.anonymous:
+                headers["Authorization"] = self._authorization(method, target, date, endpoint, content_type, version, body)
+        if body is not None:
+            headers["Content-Length"] = str(len(body))
+        elif method in _BODY_METHODS:
+            headers["Content-Length"] = "0"
+        if request._headers:
+            for name, value in request._headers.items():
+                headers[_checked_header(name, value)] = value
+        return PreparedAttempt(endpoint, method, target, headers, body)
+
+    def target(self, request: Request, endpoint: Endpoint) -> str:
+        """Path and query of a request at an endpoint."""
+        path = request.path
+        if not _PLAIN_PATH(path):
+            path = urllib.parse.quote(path, safe=_PATH_SAFE + "%")
+        if self._in_web_session and not path.startswith("server"):
+            path = "func/" + path
+        target = f"{endpoint.base_path}/{path}"
+        if request.params:
+            target += "?" + urllib.parse.urlencode(request.params)
+        return target
+
+    def _body(self, request: Request) -> tuple[bytes | None, str]:
+        if request.files is None:
+            return request.body, request.content_type
+        return encode_multipart_formdata([("src", _part(file)) for file in request.files])
+
+    def _authorization(
+        self, method: str, target: str, date: str, endpoint: Endpoint, content_type: str, version: str, body: bytes | None
+    ) -> str:
+        config = self._config
+        day, key = endpoint.signing
+        if day != date[:10]:
+            day = date[:10]
+            key = auth.day_key(config.secret_key, day.replace("-", ""), endpoint.host, config.hash_type)
+            endpoint.signing = (day, key)
+        covered = None
+        if version < auth.UNHASHED_BODY_SINCE:
+            covered = auth.body_hash(version, content_type, body or b"", config.hash_type)
+        signature = auth.sign(key, method, target, date, endpoint.host, content_type, version, config.hash_type, covered)
+        return auth.authorization(config.access_key, signature, config.hash_type)
+
+
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+
+
+def _part(file: AttachedFile) -> tuple[str, bytes, str]:
+    data = file.stream if isinstance(file.stream, bytes) else file.stream.read()
+    return file.filename, data, file.content_type
+
+
+def _checked_header(name: str, value: str) -> str:
+    if not _HEADER_NAME(name):
+        raise InvalidArgument("headers", name, "is not a header name")
+    if not isinstance(value, str) or not _HEADER_VALUE(value):
+        raise InvalidArgument("headers", name, "has a value with control characters or outside latin-1")
+    return name
+
+
+def with_cookies(attempt: PreparedAttempt, header: str | None) -> None:
+    """Add a ``Cookie`` header.
+
+    Args:
+        attempt: The prepared attempt.
+        header: The header's value; None or empty adds nothing.
+    """
+    if header:
+        attempt.headers["Cookie"] = header
+
+
+def masked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers for a log: without signature and cookies."""
+    return {name: "[secure]" if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()}
+
+
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})

@@ -1,0 +1,158 @@
+"""The runtime of one session: hub, supervisor, slots and callback worker, and their life.
+
+It never refers to the facade above it, so that a session that is dropped can be cleaned up after.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from typing import Any
+
+from ai.backend.client.actors import sockets
+from ai.backend.client.actors.call import Call, Options
+from ai.backend.client.actors.callbacks import CallbackWorker
+from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.actors.hub import Hub, allocate_lock
+from ai.backend.client.actors.messages import Cancel, Close, Invoke
+from ai.backend.client.actors.slots import Slots
+from ai.backend.client.actors.waiting import may_wait
+from ai.backend.client.config import APIConfig
+from ai.backend.client.exceptions import DeadlineExceeded, Overloaded, SessionClosed
+from ai.backend.client.sessions.cookies import WebCookies
+from ai.backend.client.sessions.supervisor import Supervisor
+from ai.backend.client.sessions.transport import Transport
+
+
+class Runtime:
+    """Runs calls until it is closed. ``submit`` and ``close`` are for any thread.
+
+    Args:
+        config: The session's configuration.
+        probes: Whether to negotiate the API version.
+    """
+
+    def __init__(self, config: APIConfig, probes: bool) -> None:
+        self.pid = os.getpid()
+        self.closing = False
+        self.cookies = WebCookies(config.cookie_file) if config.endpoint_type == "session" else None
+        self._config = config
+        self._slots = Slots(config.in_flight)
+        self._close_lock = allocate_lock()
+        self._closed = CallFuture[None]()
+        self.hub = hub = Hub()
+        self._callbacks = CallbackWorker(hub)
+        hub.start()
+        # The actors are held here: a reference of pykka's is weak, and a turn actor has no stack that holds it.
+        self._supervisor = supervisor = self._start_supervisor(probes)
+        self._put = supervisor.mailbox.put
+        hub.teardown = self._teardown
+        hub.last_words = self._last_words
+        hub.inherited = self._inherited
+
+    def _start_supervisor(self, probes: bool) -> Supervisor:
+        def make_transport(supervisor: Supervisor) -> Transport:
+            return Transport(self.hub, self._config, self.cookies, supervisor.deliver, supervisor.transport_failed)
+
+        reference = Supervisor.start(self.hub, self._config, make_transport, self._settled, self.hub.stop, probes)
+        supervisor = reference._actor_weakref()
+        assert supervisor is not None  # just made
+        return supervisor
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def submit(self, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options) -> CallFuture[Any]:
+        """Accept a call.
+
+        Args:
+            name: The API function's name.
+            actor: Name of the function actor.
+            recipe: The recipe, not yet started.
+            options: The call's limits.
+
+        Raises:
+            SessionClosed: The runtime is closed, or closes while the call waits for a slot.
+            Overloaded: All slots are taken, and the session is configured not to wait.
+            DeadlineExceeded: All slots stayed taken until the call's deadline.
+        """
+        if self.closing:
+            raise SessionClosed("the session is closed")
+        call = Call(self, name, actor, recipe, options, self._slots.try_take())
+        future = call.future = CallFuture(call)
+        if not call.slot:
+            self._wait_for_slot(call)
+        self._put(Invoke(call))
+        return future
+
+    def _wait_for_slot(self, call: Call) -> None:
+        if self._config.when_full == "error":
+            raise Overloaded(f"{self._config.in_flight} calls are in flight")
+        if not may_wait():  # in an asyncio loop, a callback of the hub …: the call queues
+            return
+        if self._slots.take(call.deadline):
+            call.slot = True
+        elif self.closing:
+            raise SessionClosed("the session was closed while the call waited for its turn")
+        else:
+            raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {call.options.deadline} s")
+
+    def _settled(self, call: Call) -> None:
+        if call.slot:
+            call.slot = False
+            self._slots.give()
+
+    def abandon(self, call: Call) -> None:
+        """Part of a call's owner: its future was cancelled."""
+        self._put(Cancel(call))
+
+    def run_callbacks(self, function: Callable[[], object]) -> None:
+        """Part of a call's owner: run done-callbacks where users' code belongs."""
+        self._callbacks.submit(function)
+
+    @property
+    def api_version(self) -> tuple[int, str] | None:
+        """The negotiated version, None before that."""
+        return self._supervisor.api_version
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def close(self, timeout: float) -> CallFuture[None]:
+        """Start closing: refuse, drain for at most ``timeout`` seconds, answer for the rest, take everything down.
+
+        Repeating it may shorten the time, and returns the same future.
+
+        Returns:
+            Settled when nothing is left of the runtime but its thread's last steps; see :meth:`join`.
+        """
+        with self._close_lock:
+            self.closing = True
+        self._slots.close()
+        self._put(Close(timeout))
+        return self._closed
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the hub's thread to end. At once True on the hub itself."""
+        return self.hub.join(timeout)
+
+    def is_worker(self) -> bool:
+        """Whether the calling code runs on the hub or in a done-callback, where nobody may wait for the end."""
+        return self._callbacks.is_current() or (self.hub.own_thread and self.hub.is_current())
+
+    def _teardown(self) -> None:
+        self.closing = True
+        self._slots.close()
+        self._supervisor._finish()  # when the hub is stopped from elsewhere: at exit
+        self._supervisor.transport.close()
+
+    def _last_words(self) -> None:
+        self._callbacks.close()
+        self._closed.settle(None, None)
+
+    def _inherited(self) -> None:
+        """In a forked child: nobody will ever run this hub. Let go of the parent's connections, answer whoever waits here."""
+        self.closing = True
+        sockets.drop_all(self.hub)
+        for call in self._supervisor.in_flight:
+            call.future._call = None  # its callbacks run here and now: there is no worker in this process
+            call.future.settle(None, SessionClosed("the process was forked while the call was in flight"))
+        self._closed.settle(None, None)

@@ -1,0 +1,369 @@
+"""The session supervisor: the actor through which every call of a session goes, in and out.
+
+States::
+
+    OPEN ── Close ──▶ DRAINING ── all calls ended, or the time is up ──▶ ENDED
+      └── too many crashes ──────────────────────────────────────────────▲
+
+While OPEN, calls that come before the API version is known wait for the probe, which the first of them starts.
+"""
+
+from __future__ import annotations
+
+import enum
+import warnings
+from collections.abc import Callable, Generator
+from typing import Any
+
+from ai.backend.client.actors.call import Call, Offload
+from ai.backend.client.actors.deadlines import InFlight
+from ai.backend.client.actors.function import FunctionActor
+from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.actors.hub import Hub, Timer, monotonic
+from ai.backend.client.actors.messages import (
+    POISON_PILL,
+    Cancel,
+    Close,
+    Crashed,
+    Drained,
+    Finished,
+    Invoke,
+    Received,
+    Send,
+)
+from ai.backend.client.actors.supervision import RestartBudget
+from ai.backend.client.actors.turn import TurnActor
+from ai.backend.client.config import APIConfig
+from ai.backend.client.exceptions import (
+    ActorCrashed,
+    APIVersionWarning,
+    BackendAPIError,
+    BackendError,
+    DeadlineExceeded,
+    InvalidReply,
+    SessionClosed,
+)
+from ai.backend.client.request import Request
+from ai.backend.client.sessions.transport import Transport
+from ai.backend.client.versioning import format_api_version, negotiate
+
+ApiVersion = tuple[int, str]
+
+OUTCOMES: tuple[type[BaseException], ...] = (BackendError, OSError)
+"""What a recipe may raise as its outcome: our errors, and the local file system's own."""
+
+
+class State(enum.Enum):
+    """See the module."""
+
+    OPEN = "open"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+class Supervisor(TurnActor):
+    """Routes calls to function actors and their requests to the transport; answers for every call that it accepted.
+
+    Args:
+        hub: Where it lives.
+        config: The session's configuration.
+        transport: Made with ``deliver`` and ``failed`` of this supervisor.
+        settled: Called with each call that has ended, its value and its error, before its future is settled.
+        ended: Called once, when the session has ended and every call has been answered.
+        probes: Whether to ask the server for its version. Otherwise the configured one holds.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        config: APIConfig,
+        make_transport: Callable[[Supervisor], Transport],
+        settled: Callable[[Call], object],
+        ended: Callable[[], object],
+        probes: bool,
+    ) -> None:
+        super().__init__(hub)
+        self._config = config
+        self._settled = settled
+        self._ended = ended
+        self.state = State.OPEN
+        self.api_version: ApiVersion | None = None
+        self._probe: Call | None = None
+        self._held_back: dict[Call, None] = {}
+        self._functions: dict[str, FunctionActor] = {}
+        self._undrained: set[str] = set()
+        self._budget = RestartBudget()
+        self._close_timer: Timer | None = None
+        self._fatal: BaseException | None = None
+        self.in_flight = InFlight(hub, self._expired, self._emptied)
+        self.transport = make_transport(self)
+        if not probes:
+            self._use_version(config.parsed_version)
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def receive(self, message: Any) -> None:
+        """Handle one message; the order is that of their number."""
+        kind = message.__class__
+        if kind is Send:
+            self._send(message.call, message.step)
+        elif kind is Finished:
+            self._end(message.call, message.value, message.error)
+        elif kind is Invoke:
+            self._invoke(message)
+        elif kind is Cancel:
+            self._give_up(message.call)
+        elif kind is Crashed:
+            self._function_crashed(message)
+        elif kind is Close:
+            self._close(message.timeout)
+        elif kind is Drained:
+            self._undrained.discard(message.actor)
+            self._emptied()
+
+    def _invoke(self, message: Invoke) -> None:
+        call = message.call
+        if self.state is not State.OPEN:
+            self._settle(call, None, self._closed_error())
+            return
+        if call.future.done():  # cancelled on its way here
+            self._settled(call)
+            return
+        self.in_flight.add(call)
+        if self.api_version is None:
+            self._held_back[call] = None
+            if self._probe is None:
+                self._start_probe()
+            return
+        self._function(call.actor).mailbox.put(message)
+
+    def _send(self, call: Call, step: Any) -> None:
+        if call.ended:
+            return
+        if step.__class__ is Request:
+            hold = step.hold
+            if hold is not None and not call.options.explicit:
+                self.in_flight.extend(call, hold)
+        elif step.__class__ is not Offload:
+            self._deliver_crash(call, TypeError(f"{call.name} yielded {type(step).__name__}, not a Request or an Offload"))
+            return
+        self.transport.run(call, step)
+
+    def _deliver_crash(self, call: Call, error: BaseException) -> None:
+        self.mailbox.put(Crashed(call.actor, call, error))
+
+    def deliver(self, call: Call, answer: Any, error: BaseException | None) -> None:
+        """The transport's way back: to the function actor."""
+        if not call.ended:
+            self._function(call.actor).mailbox.put(Received(call, answer, error))
+
+    def transport_failed(self, call: Call, error: BaseException) -> None:
+        """The transport raised what it should not."""
+        self._deliver_crash(call, error)
+
+    # -- function actors ----------------------------------------------------------------------------------------------
+
+    def _function(self, name: str) -> FunctionActor:
+        actor = self._functions.get(name)
+        if actor is None:
+            actor = self._functions[name] = self._start_function(name)
+        return actor
+
+    def _start_function(self, name: str) -> FunctionActor:
+        reference = FunctionActor.start(self.hub, name, self.mailbox, OUTCOMES)
+        actor = reference._actor_weakref()
+        assert actor is not None  # just made
+        return actor
+
+    def _function_crashed(self, message: Crashed) -> None:
+        if message.call is not None:
+            self._end(message.call, None, self._crash_error(message))
+        if self.state is State.ENDED:
+            return
+        if not self._budget.spend():
+            self._fail(message.error)
+            return
+        # A fresh actor takes over; the old one works off what is in its mailbox and then stops.
+        old = self._functions.pop(message.actor, None)
+        if old is not None:
+            old.stop()
+
+    def _crash_error(self, message: Crashed) -> ActorCrashed:
+        error = ActorCrashed(f"{message.actor} failed: {type(message.error).__name__}")
+        error.__cause__ = message.error
+        return error
+
+    def crashed(self, message: Any, error: BaseException) -> None:
+        """This actor itself failed: nothing can be relied on any more."""
+        super().crashed(message, error)
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._fatal = error
+        self._finish()
+
+    # -- ends of calls ------------------------------------------------------------------------------------------------
+
+    def _end(self, call: Call, value: Any, error: BaseException | None) -> None:
+        if call.ended:
+            return
+        if call is self._probe:
+            self._probed(call, value, error)
+            return
+        self._settle(call, value, error)
+
+    def _settle(self, call: Call, value: Any, error: BaseException | None) -> None:
+        call.ended = True
+        if isinstance(error, BackendError):
+            error.elapsed = monotonic() - call.accepted
+        self._settled(call)
+        self.hub.soon(call.future.settle, value, error)
+        self.in_flight.remove(call)
+
+    def _give_up(self, call: Call, error: BaseException | None = None) -> None:
+        """Stop whatever is under way for a call; ``error`` is None when its future is cancelled already."""
+        if call.ended:
+            return
+        call.ended = True  # first, so that nothing that follows is delivered
+        self._held_back.pop(call, None)
+        self.transport.abandon(call)
+        try:
+            call.recipe.close()
+        except BaseException as failure:
+            self.hub.report(failure, f"{call!r} failed while it was cancelled")
+        if isinstance(error, BackendError):
+            step = call.step
+            if step.__class__ is Request:
+                error.method, error.path = step.method, "/" + step.path
+                error.endpoint = getattr(call.sent_to, "url", None)
+            error.attempts = call.attempts
+            error.elapsed = monotonic() - call.accepted
+        self._settled(call)
+        if error is not None:
+            self.hub.soon(call.future.settle, None, error)
+        self.in_flight.remove(call)
+
+    def _expired(self, call: Call) -> None:
+        if call is self._probe:
+            self._end(call, None, DeadlineExceeded("the server did not tell its version in time"))
+            return
+        self._give_up(call, DeadlineExceeded(f"the call took longer than {call.options.deadline} s"))
+
+    def died_with(self, message: Any) -> None:
+        """A message came after the end: its call is answered all the same. Any thread."""
+        call = getattr(message, "call", None)
+        if call is None or call.ended:
+            return
+        call.ended = True
+        self._settled(call)
+        if message.__class__ is not Cancel:
+            call.future.settle(None, self._closed_error())
+
+    def _closed_error(self) -> SessionClosed:
+        if self._fatal is None:
+            return SessionClosed("the session is closed")
+        error = SessionClosed("the session ended itself after too many crashes")
+        error.__cause__ = self._fatal
+        return error
+
+    # -- version ------------------------------------------------------------------------------------------------------
+
+    def _start_probe(self) -> None:
+        first = next(iter(self._held_back))
+        probe = Call(first.owner, "Session.open", "Manager", _ask_version(), first.options, slot=False)
+        probe.future = CallFuture()
+        self._probe = probe
+        self.in_flight.add(probe)
+        self._function(probe.actor).mailbox.put(Invoke(probe))
+
+    def _probed(self, probe: Call, answer: Any, error: BaseException | None) -> None:
+        self._probe = None
+        if error is not None:
+            self.transport.abandon(probe)
+        probe.ended = True
+        waiting, self._held_back = self._held_back, {}
+        if error is None or isinstance(error, BackendAPIError | InvalidReply):
+            said = answer.get("version") if isinstance(answer, dict) else None
+            version, warning = negotiate(self._config.parsed_version, said)
+            error = _warn(warning)
+            if error is None:
+                self._use_version(version)
+        for call in waiting:
+            if error is None:
+                self._function(call.actor).mailbox.put(Invoke(call))
+            else:
+                self._settle(call, None, _for_another_caller(error))
+        self.in_flight.remove(probe)
+
+    def _use_version(self, version: ApiVersion) -> None:
+        self.api_version = version
+        self.transport.version = format_api_version(version)
+
+    # -- closing ------------------------------------------------------------------------------------------------------
+
+    def _close(self, timeout: float) -> None:
+        if self.state is State.ENDED:
+            return
+        if self.state is State.OPEN:
+            self.state = State.DRAINING
+            self._undrained = set(self._functions)
+            for actor in self._functions.values():
+                actor.mailbox.put(POISON_PILL)
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        if timeout <= 0:
+            self._finish()
+        else:
+            self._close_timer = self.hub.later(timeout, self._finish)
+            self._emptied()
+
+    def _emptied(self) -> None:
+        if self.state is State.DRAINING and not self._undrained and not len(self.in_flight):
+            self._finish()
+
+    def _finish(self) -> None:
+        """End the session: answer for every call, then let the runtime take everything down."""
+        if self.state is State.ENDED:
+            return
+        self.state = State.ENDED
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        self._probe = None
+        for call in self.in_flight:
+            self._give_up(call, self._closed_error())
+        self.in_flight.close()
+        for actor in self._functions.values():
+            actor.stop()
+        self.stop()
+        self._ended()
+
+    def on_stop(self) -> None:
+        """pykka's hook: somebody stopped this actor from outside; nobody may be left waiting."""
+        self._finish()
+
+
+def _ask_version() -> Generator[Request, Any, Any]:
+    response = yield Request("GET", "/", anonymous=True)
+    return response.json()
+
+
+def _warn(text: str | None) -> BaseException | None:
+    """Warn; where warnings are errors, the error."""
+    if text is not None:
+        try:
+            warnings.warn(text, APIVersionWarning, stacklevel=2)
+        except APIVersionWarning as error:
+            return error
+    return None
+
+
+def _for_another_caller(error: BaseException) -> BaseException:
+    """The probe's error, once for each call that waited for it: each gets an object of its own to raise."""
+    if not isinstance(error, BackendError):
+        return error
+    twin = type(error)(*error.args)
+    twin.__cause__ = error.__cause__
+    twin.method, twin.path, twin.endpoint, twin.attempts = error.method, error.path, error.endpoint, error.attempts
+    return twin

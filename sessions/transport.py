@@ -1,0 +1,197 @@
+"""The transport: one attempt after the other until a request has its answer or has failed for good."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import requests
+from urllib3.util import Timeout
+
+from ai.backend.client.actors import sockets
+from ai.backend.client.actors.call import Call, Offload
+from ai.backend.client.actors.hub import Hub, monotonic
+from ai.backend.client.actors.lanes import Abandoned, Lanes
+from ai.backend.client.config import APIConfig
+from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectTimeout, NeverSent, ProtocolError
+from ai.backend.client.request import Request, Response
+from ai.backend.client.sessions import log
+from ai.backend.client.sessions.adapter import LaneAdapter
+from ai.backend.client.sessions.cookies import WebCookies
+from ai.backend.client.sessions.endpoints import Endpoints
+from ai.backend.client.sessions.failures import FAILURES, translate
+from ai.backend.client.sessions.pool import BODY_LIMIT
+from ai.backend.client.sessions.prepare import Preparer, with_cookies
+from ai.backend.client.sessions.retry import RetryPolicy
+
+OFFLOAD_JSON = 256 * 1024
+"""Bytes from which a JSON body is worth a native thread: parsing takes about 2.3 µs a KiB, so this one would hold the hub for 0.6 ms."""
+
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class Deliver(Protocol):
+    """Where answers go: back to the recipe."""
+
+    def __call__(self, call: Call, answer: Any, error: BaseException | None) -> object: ...
+
+
+class Transport:
+    """The session's pooled connections and what happens on them. Hub side only.
+
+    Args:
+        hub: Where its lanes live.
+        config: The session's configuration.
+        deliver: Called with a call and the answer, or the error, of its current step.
+        failed: Called when the transport itself is broken.
+    """
+
+    def __init__(self, hub: Hub, config: APIConfig, cookies: WebCookies | None, deliver: Deliver, failed: Any) -> None:
+        self._hub = hub
+        self._config = config
+        self._cookies = cookies
+        self._deliver = deliver
+        self.version = ""  # the X-BackendAI-Version header, once negotiated
+        self._endpoints = Endpoints(config.endpoints)
+        self._preparer = Preparer(config)
+        self._adapter = LaneAdapter(hub, config)
+        self._retry = RetryPolicy()
+        self._lanes = Lanes(hub, config.lanes, self._work, failed)
+        self._timeouts: dict[float | None, Timeout] = {}
+        self._log = log.get_logger("sessions.transport")
+
+    def run(self, call: Call, step: Request | Offload[Any]) -> None:
+        """Do a step of a recipe; its outcome is delivered later."""
+        call.attempts = 0
+        self._lanes.run(call, step)
+
+    def abandon(self, call: Call) -> None:
+        """Give up what a call has under way: its connection is closed, never reused half-read."""
+        if call.timer is not None:
+            call.timer.cancel()
+            call.timer = None
+        else:
+            self._lanes.abandon(call)
+
+    def close(self) -> None:
+        """Close lanes and connections."""
+        self._lanes.close()
+        self._adapter.close()
+        sockets.close_all(self._hub)
+
+    # -- on a lane ----------------------------------------------------------------------------------------------------
+
+    def _work(self, call: Call, step: Any) -> None:
+        if step.__class__ is Offload:
+            self._offload(call, step)
+            return
+        request: Request = step
+        call.attempts += 1
+        headers = _NO_HEADERS
+        try:
+            raw = self._exchange(call, request)
+            headers = raw.headers if raw.status_code >= 400 else _NO_HEADERS
+            answer = self._read(raw, request)
+        except FAILURES as error:
+            self._attempt_failed(call, request, translate(error), headers)
+            return
+        if call.sent_to is not None:
+            call.sent_to.succeeded()
+        self._retry.quota.give()
+        self._deliver(call, answer, None)
+
+    def _offload(self, call: Call, step: Offload[Any]) -> None:
+        try:
+            value = self._hub.offload(step.function, *step.args)
+        except Abandoned:
+            raise
+        except BaseException as error:
+            self._deliver(call, None, error)
+        else:
+            self._deliver(call, value, None)
+
+    def _exchange(self, call: Call, request: Request) -> requests.Response:
+        endpoint = call.sent_to = self._endpoints.choose(call.sent_to if call.attempts > 1 else None)
+        attempt = self._preparer.prepare(request, endpoint, self.version)
+        if self._cookies is not None:
+            with_cookies(attempt, self._cookies.header(attempt))
+        # Looked up for each call: mocking libraries replace HTTPAdapter.send later than we are made.
+        raw: requests.Response = self._adapter.send(attempt, timeout=self._timeout(call, request))
+        if self._cookies is not None:
+            self._cookies.keep(attempt, raw.raw)
+        if log.is_enabled("sessions.transport"):
+            self._log.debug("answered", **self._context(call, request), status=raw.status_code)
+        return raw
+
+    def _timeout(self, call: Call, request: Request) -> Timeout:
+        read = call.options.timeout
+        if request.hold is not None and not call.options.explicit and read is not None:
+            read = max(read, request.hold)
+        timeout = self._timeouts.get(read)
+        if timeout is None:
+            if len(self._timeouts) > 64:
+                self._timeouts.clear()
+            timeout = self._timeouts[read] = Timeout(connect=self._config.connection_timeout or None, read=read)
+        return timeout
+
+    def _read(self, raw: requests.Response, request: Request) -> Response:
+        content = raw.content if getattr(raw, "_content_consumed", False) else _read_body(raw)
+        if not request.check_status or 200 <= raw.status_code < 400:
+            return Response(raw.status_code, content, raw)
+        raise BackendAPIError(raw.status_code, raw.reason or "", content)
+
+    def _attempt_failed(self, call: Call, request: Request, error: BackendError, headers: Mapping[str, str]) -> None:
+        endpoints = self._endpoints
+        endpoint = call.sent_to
+        if endpoint is not None and isinstance(error, NeverSent | ConnectTimeout):
+            endpoints.failed(endpoint)
+        fallback = len(endpoints.all) > 1
+        retries = call.options.retries
+        if fallback and isinstance(error, NeverSent | ConnectTimeout):
+            retries = max(retries, len(endpoints.all) - 1)  # each endpoint gets its chance
+        wait = self._retry.delay(request, error, call.attempts, retries, fallback, headers)
+        if wait is not None and call.deadline is not None and monotonic() + wait >= call.deadline:
+            wait = None
+        if log.is_enabled("sessions.transport", logging.INFO):
+            verdict = "giving up" if wait is None else f"trying again in {wait:.2f} s"
+            self._log.info(f"attempt failed, {verdict}", **self._context(call, request), error=type(error).__name__)
+        if wait is None:
+            error.method = request.method
+            error.path = "/" + request.path
+            error.endpoint = None if endpoint is None else endpoint.url
+            error.attempts = call.attempts
+            self._deliver(call, None, error)
+        else:
+            # Waiting needs no lane.
+            call.timer = self._hub.later(wait, self._again, call, request)
+
+    def _again(self, call: Call, request: Request) -> None:
+        call.timer = None
+        self._lanes.run(call, request)
+
+    def _context(self, call: Call, request: Request) -> dict[str, Any]:
+        return {
+            "call": id(call),
+            "function": call.name,
+            "method": request.method,
+            "path": "/" + request.path,
+            "endpoint": getattr(call.sent_to, "url", None),
+            "attempt": call.attempts,
+        }
+
+
+def _read_body(raw: requests.Response) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for part in raw.iter_content(1 << 16):
+        size += len(part)
+        if size > BODY_LIMIT:
+            raw.close()
+            raise ProtocolError(f"the answer's body is longer than {BODY_LIMIT} bytes")
+        parts.append(part)
+    content = b"".join(parts)
+    raw._content = content  # so that raw_response.content works for users too
+    return content
+
+

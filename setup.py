@@ -1,0 +1,56 @@
+"""Packaging: maps the four folders of the repository to packages below `ai.backend.client`.
+
+`ai` and `ai.backend` stay namespace packages, because other distributions install into them too.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+ROOT_PACKAGE = "ai.backend.client"
+
+# Read as text: importing the package would need its dependencies installed.
+VERSION = re.findall(r'__version__ = "(.+)"', (HERE / "client" / "_version.py").read_text("utf-8"))[0]
+
+PACKAGES = {
+    ROOT_PACKAGE: "client",
+    f"{ROOT_PACKAGE}.actors": "actors",
+    f"{ROOT_PACKAGE}.functions": "functions",
+    f"{ROOT_PACKAGE}.sessions": "sessions",
+}
+
+setup(
+    name="backend.ai-actor-client",
+    version=VERSION,
+    description="Actor-based, concurrent client for the Backend.AI manager API: threads, asyncio and gevent",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license_expression="MIT",
+    packages=list(PACKAGES),
+    package_dir=PACKAGES,
+    package_data={ROOT_PACKAGE: ["py.typed"]},
+    zip_safe=False,
+    python_requires=">=3.11",
+    install_requires=[
+        "pykka>=4.5,<5",  # its actor seam is partly private: the tests watch it
+        "requests>=2.32.2,<3",  # the first with `get_connection_with_tls_context`
+        "urllib3>=2.0.2,<3",
+        "gevent>=24.2",
+        "structlog>=24.1",
+    ],
+    extras_require={
+        "test": ["pytest>=8.2", "pytest-timeout>=2.3", "responses>=0.25", "trustme>=1.1", "uvloop>=0.19"],
+        "dev": ["build>=1.2", "mypy>=1.11", "ruff>=0.8", "types-requests>=2.32"],
+    },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: Implementation :: CPython",
+        "Typing :: Typed",
+    ],
+)

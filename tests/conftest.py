@@ -1,0 +1,91 @@
+"""Fixtures for every test: a quiet environment, servers and configurations for them, and the ways of calling."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+# The tests' own helpers are the package `support`; nothing else of this repository becomes importable by its bare name.
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pytest
+from support.echo import EchoServer
+from support.faults import FaultServer
+from support.runtimes import RUNTIMES, Runtime, available
+from support.scripts import CLEAN
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def quiet_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy and no BACKEND_* variable of the developer's shell reaches a test, unless it is a live one."""
+    if request.node.get_closest_marker("live"):
+        return
+    for name in os.environ:
+        if name.upper().startswith(CLEAN):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def _echo_process() -> Iterator[EchoServer]:
+    with EchoServer() as server:
+        yield server
+
+
+@pytest.fixture
+def echo(_echo_process: EchoServer) -> EchoServer:
+    """The echo server, its counters at zero."""
+    _echo_process.reset()
+    return _echo_process
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A fault server of this test's own."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def make_config() -> Callable[..., Any]:
+    """Configurations: `make_config(url_or_server, **options)`."""
+
+    def make(endpoint: Any, **options: Any) -> Any:
+        from ai.backend.client.config import APIConfig
+
+        url = endpoint if isinstance(endpoint, str) else endpoint.url
+        return APIConfig(**{"endpoint": url, "access_key": "AK", "secret_key": "SK", **options})
+
+    return make
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """Names that no other test uses: `unique("d50")` is `d50-x17`."""
+
+    def make(orders: str = "") -> str:
+        return f"{orders}-x{next(_numbers)}".lstrip("-")
+
+    return make
+
+
+@pytest.fixture(params=available())
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    """How the callers of this test run: every test that asks for it runs once per way of calling (see `support.runtimes`)."""
+    return RUNTIMES[request.param]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
+    """Run a test's body in its runtime's home."""
+    runtime = pyfuncitem.funcargs.get("runtime")
+    if runtime is None:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    runtime.run(lambda: pyfuncitem.obj(**arguments))
+    return True

@@ -1,0 +1,66 @@
+"""The behaviour tests once more, in a process that ran gevent's `patch_all()` before anything else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from support.runtimes import is_patched
+
+HERE = Path(__file__).parent
+MODULES = [
+    "test_backpressure.py",
+    "test_callbacks.py",
+    "test_cancel.py",
+    "test_close.py",
+    "test_crash.py",
+    "test_deadline.py",
+    "test_failover.py",
+    "test_future.py",
+    "test_map.py",
+    "test_open.py",
+    "test_options.py",
+    "test_own_answer.py",
+    "test_responses.py",
+    "test_retry.py",
+    "test_tickers.py",
+    "test_two_sessions.py",
+]
+PYTEST = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+LIMIT = 110
+
+
+@pytest.mark.skipif(is_patched(), reason="this is the patched process")
+@pytest.mark.parametrize("module", MODULES)
+def test_in_a_patched_process(module, tmp_path):
+    report = tmp_path / "report.xml"
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        PYTEST,
+        str(HERE / module),
+        "-q",
+        "-k",
+        "patched",
+        "-p",
+        "no:cacheprovider",
+        f"--junitxml={report}",
+    ]
+    run = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-5_000:]
+    [suite] = ElementTree.parse(report).getroot().iter("testsuite")
+    assert int(suite.get("tests", "0")) > 0
+
+
+def test_the_list_of_modules_is_complete():
+    """Every module that uses the fixture `runtime` runs patched, too."""
+    users = {
+        path.name
+        for path in HERE.glob("test_*.py")
+        if "(runtime," in path.read_text() or ", runtime" in path.read_text()
+    }
+    assert users - set(MODULES) <= {"test_bad_input.py"}

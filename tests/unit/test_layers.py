@@ -1,0 +1,213 @@
+"""The house: imports only go down the floors, and who may use what is proved by reading the source."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ai.backend.client._roof import PACKAGE, ROOF
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("client", "actors", "functions", "sessions")
+MAY_IMPORT = {
+    "client": {"client"},
+    "actors": {"actors"},
+    "functions": {"client", "actors", "functions"},
+    "sessions": {"client", "actors", "functions", "sessions"},
+}
+ROOF_MODULE = "client/session.py"
+"""Names only: it may look up, and nothing of ours but the roof may import it."""
+RUNTIME_ONLY = {"gevent", "greenlet", "threading", "_thread", "queue"}
+"""Only the runtime (`actors/`) spawns, locks or waits."""
+FORBIDDEN = {
+    "client": RUNTIME_ONLY | {"asyncio", "socket", "select", "pykka", "urllib3"},
+    "actors": {"requests", "urllib3", "http"},
+    "functions": RUNTIME_ONLY | {"asyncio", "socket", "select", "ssl", "pykka", "requests", "urllib3"},
+    "sessions": RUNTIME_ONLY | {"pykka"},
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name: `from module import name`, or `import module` with an empty name."""
+
+    module: str
+    name: str
+    line: int
+    typing_only: bool
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Every import of a file, those inside functions too."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        lazy = id(node) in typing_only
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, "", node.lineno, lazy)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield Import("." * node.level + (node.module or ""), alias.name, node.lineno, lazy)
+
+
+def floor_of(imported: Import) -> str | None:
+    """Which of our packages an import reaches; None for anybody else's."""
+    if imported.module != PACKAGE and not imported.module.startswith(PACKAGE + "."):
+        return None
+    below = f"{imported.module}.{imported.name}".removeprefix(PACKAGE + ".").split(".")[0]
+    return below if below in FOLDERS else "client"
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def module_name(path: Path) -> str:
+    folder, *rest = path.relative_to(ROOT).with_suffix("").parts
+    parts = ([] if folder == "client" else [folder]) + [part for part in rest if part != "__init__"]
+    return ".".join([PACKAGE, *parts])
+
+
+every_module = pytest.mark.parametrize("path", sources(*FOLDERS), ids=relative)
+every_module_below_the_roof = pytest.mark.parametrize(
+    "path", [path for path in sources(*FOLDERS) if relative(path) != ROOF_MODULE], ids=relative
+)
+
+
+@every_module_below_the_roof
+def test_imports_only_go_down(path):
+    floor = relative(path).split("/")[0]
+    for imported in imports(path):
+        target = floor_of(imported)
+        if target is None or target in MAY_IMPORT[floor]:
+            continue
+        in_table = imported.name in ROOF.get(module_name(path), {})
+        assert imported.typing_only and in_table, (
+            f"{relative(path)}:{imported.line} imports {imported.module} from above"
+        )
+
+
+@every_module_below_the_roof
+def test_nothing_of_ours_imports_the_roof(path):
+    for imported in imports(path):
+        assert f"{imported.module}.{imported.name}".rstrip(".") != f"{PACKAGE}.session", (
+            f"{relative(path)}:{imported.line}"
+        )
+        assert imported.module != f"{PACKAGE}.session", f"{relative(path)}:{imported.line}"
+
+
+@every_module
+def test_a_floor_uses_only_what_it_is_for(path):
+    floor = relative(path).split("/")[0]
+    for imported in imports(path):
+        top = imported.module.split(".")[0]
+        if not imported.typing_only:
+            assert top not in FORBIDDEN[floor], f"{relative(path)}:{imported.line} imports {imported.module}"
+
+
+@every_module
+def test_imports_are_absolute(path):
+    assert [imported for imported in imports(path) if imported.module.startswith(".")] == []
+
+
+@pytest.mark.parametrize("path", sources(*FOLDERS, "tests", "tools"), ids=relative)
+def test_no_folder_is_imported_by_its_bare_name(path):
+    """That would be a second copy of the package."""
+    for imported in imports(path):
+        assert imported.module.split(".")[0] not in FOLDERS, (
+            f"{relative(path)}:{imported.line} imports {imported.module}"
+        )
+
+
+def test_no_folder_is_importable_by_its_bare_name_in_the_tests():
+    assert [name for name in FOLDERS if name in sys.modules] == []
+
+
+def test_the_roof_holds_names_only():
+    tree = ast.parse((ROOT / ROOF_MODULE).read_text("utf-8"))
+    for node in tree.body:
+        names_only = isinstance(node, ast.Import | ast.ImportFrom | ast.Expr | ast.If)
+        names_only = names_only or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        names_only = names_only or (isinstance(node, ast.FunctionDef) and node.name in ("__getattr__", "__dir__"))
+        assert names_only, f"{ROOF_MODULE}:{node.lineno}: {ast.unparse(node)[:60]}"
+
+
+@pytest.mark.parametrize("module, name", [(module, name) for module, names in ROOF.items() for name in names])
+def test_every_name_of_the_roof_resolves(module, name):
+    found = getattr(importlib.import_module(module), name)
+    assert found is getattr(importlib.import_module(ROOF[module][name]), name)
+
+
+@pytest.mark.parametrize("module", list(ROOF))
+def test_a_name_that_is_not_in_the_table_is_an_attribute_error(module):
+    with pytest.raises(AttributeError, match="NoSuchName"):
+        importlib.import_module(module).NoSuchName  # noqa: B018
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """What is in `sys.modules` after importing these in a fresh interpreter."""
+    source = f"import sys, {', '.join(modules)}; print(*sorted(sys.modules))"
+    run = subprocess.run([sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=30, check=True)
+    return set(run.stdout.split())
+
+
+def ours(loaded: set[str], folder: str) -> list[str]:
+    return [name for name in loaded if name == f"{PACKAGE}.{folder}" or name.startswith(f"{PACKAGE}.{folder}.")]
+
+
+def test_importing_the_ground_floor_loads_nothing_above_it():
+    ground = [module_name(path) for path in sources("client") if relative(path) != ROOF_MODULE]
+    loaded = loaded_by(*ground)
+    assert [ours(loaded, folder) for folder in ("actors", "functions", "sessions")] == [[], [], []]
+    assert loaded & {"gevent", "pykka"} == set()
+
+
+def test_importing_the_runtime_loads_nothing_above_it():
+    loaded = loaded_by(*(module_name(path) for path in sources("actors")))
+    assert [ours(loaded, folder) for folder in ("functions", "sessions")] == [[], []]
+    assert loaded & {"requests", "urllib3"} == set()
+
+
+def test_importing_the_functions_loads_no_session():
+    loaded = loaded_by(*(module_name(path) for path in sources("functions")))
+    assert ours(loaded, "sessions") == []
+
+
+def test_importing_everything_patches_and_starts_nothing():
+    modules = [module_name(path) for path in sources(*FOLDERS)]
+    source = (
+        f"import os, sys, {', '.join(modules)}\n"
+        "from gevent import monkey\n"
+        "print([name for name in ('socket', 'threading', 'ssl', 'time') if monkey.is_module_patched(name)])\n"
+        "print(len(os.listdir('/proc/self/task')))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", source], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert run.stdout.split("\n")[:2] == ["[]", "1"]
+
+
+def test_the_installed_modules_are_those_of_the_tree():
+    """Editable or built: the tests test this tree, and all of it."""
+    for path in sources(*FOLDERS):
+        module = importlib.import_module(module_name(path))
+        assert module.__file__ is not None
+        assert Path(module.__file__).read_bytes() == path.read_bytes(), module.__name__

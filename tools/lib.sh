@@ -1,0 +1,95 @@
+# shellcheck shell=bash
+# What the entry points in this folder share. Sourced, not executed; the caller runs `set -euo pipefail`.
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+: "${ACTOR_CLIENT_VENV:=$ROOT/.venv}" # the project's virtual environment
+PROJECT_VENV=$ACTOR_CLIENT_VENV
+
+say() { printf '[tools] %s\n' "$*" >&2; }
+die() {
+    printf '[tools] ERROR: %s\n' "$*" >&2
+    exit 1
+}
+
+# A BACKEND_* setting of the caller's own must not lead tests or a demo to the caller's real server.
+for _name in "${!BACKEND_@}" "${!SORNA_@}"; do unset "$_name"; done
+export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
+export NO_PROXY=$no_proxy
+
+find_python() { # sets PYTHON to the first interpreter that is new enough
+    local candidate
+    for candidate in "${PYTHON:-python3.11}" python3.11 python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+            export PYTHON=$candidate
+            return
+        fi
+    done
+    die "missing: Python 3.11 (name it in PYTHON if it is not on the PATH)"
+}
+
+logged() { # logged COMMAND... : quiet; when it fails, the end of what it printed
+    local log
+    log=$(mktemp)
+    if ! "$@" > "$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        die "failed: $*"
+    fi
+    rm -f "$log"
+}
+
+install_package() { # install_package DEBIAN_PACKAGE, or stop with a line that names it
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+        die "missing: the Debian package $1 (install it as root)"
+    fi
+    say "apt-get install $1"
+    logged apt-get update
+    logged env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1"
+}
+
+new_venv() { # new_venv FOLDER
+    # Debian splits the part of Python that `venv` needs into a package of its own.
+    "$PYTHON" -c 'import ensurepip' 2> /dev/null || install_package python3.11-venv
+    [ ! -e "$1" ] || [ -e "$1/pyvenv.cfg" ] || die "$1 exists and is no virtual environment"
+    logged "$PYTHON" -m venv --clear "$1"
+}
+
+# The vendor's client installs the same import path: one of the two would hide parts of the other.
+refuse_vendor() { # refuse_vendor PYTHON
+    if "$1" -c 'from importlib.metadata import distribution; distribution("backend.ai-client")' 2> /dev/null; then
+        die "$1 sees the distribution backend.ai-client, which shares the import path ai.backend.client: remove it (or the environment)"
+    fi
+}
+
+project_venv() { # makes or refreshes $PROJECT_VENV; quick when setup.py has not changed
+    local key python=$PROJECT_VENV/bin/python
+    find_python
+    [ ! -x "$python" ] || refuse_vendor "$python"
+    key=$({ echo "$ROOT" && cat "$ROOT/setup.py" "$ROOT/client/_version.py"; } | sha256sum)
+    if [ "$(cat "$PROJECT_VENV/.key" 2> /dev/null)" != "$key" ] || ! "$python" -c '' 2> /dev/null; then
+        { [ -w "$ROOT" ] && { [ ! -e "$PROJECT_VENV" ] || [ -w "$PROJECT_VENV" ]; }; } ||
+            die "no write access to $ROOT or $PROJECT_VENV: work on a copy of your own"
+        say "installing into $PROJECT_VENV"
+        "$python" -c '' 2> /dev/null || new_venv "$PROJECT_VENV"
+        logged "$python" -m pip install -q --disable-pip-version-check -e "${ROOT}[test,dev]"
+        refuse_vendor "$python"
+        echo "$key" > "$PROJECT_VENV/.key"
+    fi
+}
+
+cluster_runs() (
+    # shellcheck source=tools/cluster/lib.sh
+    . "$ROOT/tools/cluster/lib.sh"
+    is_running manager
+)
+
+start_cluster() { # starts the cluster unless it runs, exports its BACKEND_* lines; stops at exit what it started
+    local lines key value
+    if cluster_runs; then
+        say "using the cluster that runs already"
+    else
+        say "starting a Backend.AI cluster on loopback (about a minute the first time)"
+        trap '"$ROOT/tools/cluster/down"' EXIT
+    fi
+    lines=$("$ROOT/tools/cluster/up") || exit 1
+    while IFS='=' read -r key value; do export "$key=$value"; done <<< "$lines"
+}
