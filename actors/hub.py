@@ -234,16 +234,21 @@ class Hub:
         self.schedule(Callback(function))
 
     def _drain(self) -> None:
-        self._signalled = False
+        # The flag stays up while we drain, so that what actors say to each other needs no wake-up.
+        self._signalled = True
         dirty = self._dirty
-        for _ in range(TURN):
-            if not dirty:
-                return
-            item = dirty.popleft()
+        left = TURN
+        while left:
+            try:
+                item = dirty.popleft()
+            except IndexError:
+                break
+            left -= 1
             try:
                 item.run()
             except BaseException as error:
                 self.report(error, f"an item of the hub failed: {item!r}")
+        self._signalled = False
         if dirty and not self._signalled:
             self._signalled = True
             self.run_callback(self._drain)

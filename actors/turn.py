@@ -98,7 +98,7 @@ class AskFuture(pykka.Future[Any]):
 class TurnActor(pykka.Actor):
     """Base of the session's actors.
 
-    Subclasses write :meth:`receive` for bare messages. ``ask``, ``tell``, proxies and ``stop`` of pykka work too, from any thread. After its
+    Subclasses write :meth:`receive` for bare messages, which others put into :attr:`mailbox`. ``ask``, ``tell``, proxies and ``stop`` of pykka work too, from any thread. After its
     start an actor leaves pykka's registry, so that another library's ``ActorRegistry.stop_all()`` does not end our sessions.
 
     Nothing that a handler raises, ``BaseException`` included, ends the actor or anybody else's: see :meth:`crashed`.
@@ -106,10 +106,11 @@ class TurnActor(pykka.Actor):
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
+        self.mailbox = Mailbox(hub)
         super().__init__()
 
-    def _create_actor_inbox(self) -> Mailbox:  # type: ignore[override]  # a static method there; it needs the hub
-        return Mailbox(self.hub)
+    def _create_actor_inbox(self) -> Mailbox:  # type: ignore[override]  # a static method there; ours needs the hub
+        return self.mailbox
 
     @staticmethod
     def _create_future() -> pykka.Future[Any]:
@@ -119,12 +120,6 @@ class TurnActor(pykka.Actor):
         ActorRegistry.unregister(self.actor_ref)
         self.mailbox.run = self._turn
         self.hub.call(self._actor_loop_setup)
-
-    @property
-    def mailbox(self) -> Mailbox:
-        """The actor's mailbox: ``actor.mailbox.put(message)`` is how actors talk."""
-        mailbox: Any = self.actor_inbox
-        return mailbox  # type: ignore[no-any-return]
 
     def receive(self, message: Any) -> None:
         """Handle one bare message. Must not wait."""
@@ -140,19 +135,21 @@ class TurnActor(pykka.Actor):
     def _turn(self) -> None:
         mailbox = self.mailbox
         messages = mailbox.messages
+        receive = self.receive
+        stopped = self.actor_stopped.is_set
         while messages:
             message = messages.popleft()
             try:
                 if message.__class__ is Envelope:
                     self._open(message)
                 else:
-                    self.receive(message)
+                    receive(message)
             except BaseException as error:
                 try:
                     self.crashed(message, error)
                 except BaseException as worse:
                     self.hub.report(worse, f"{type(self).__name__} failed twice on {message!r}")
-            if self.actor_stopped.is_set():
+            if stopped():
                 self._actor_loop_teardown()
                 return
         mailbox.rest()

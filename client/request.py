@@ -9,6 +9,7 @@ from __future__ import annotations
 import decimal
 import json as _json
 import pathlib
+import re
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
@@ -74,6 +75,8 @@ class _Pending(Protocol):
 
 _NOT_GIVEN: Any = object()
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+").fullmatch
+
 
 def segment(text: str, argument: str = "name") -> str:
     """Percent-encode one segment of a path.
@@ -92,6 +95,8 @@ def segment(text: str, argument: str = "name") -> str:
         raise InvalidArgument(argument, text, "must be a non-empty string")
     if text in (".", ".."):
         raise InvalidArgument(argument, text, "must not be a dot segment")
+    if _UNRESERVED(text):
+        return text
     try:
         return urllib.parse.quote(text, safe="")
     except UnicodeEncodeError:
@@ -371,7 +376,8 @@ class Response:
             InvalidReply: It is not JSON; status and the first bytes are kept.
         """
         try:
-            return (loads or _json.loads)(self.content)
+            # Decoded here: json.loads would first guess the encoding.
+            return (loads or _json.loads)(self.content.decode())
         except ValueError as error:
             raise InvalidReply(f"the body is not JSON: {error}", self.status, self.content) from None
 

@@ -70,34 +70,38 @@ def read_attachments(files: Sequence[str], basedir: PathLike | None) -> list[Att
         InvalidArgument: A file is outside of ``basedir``, too large, not a regular file, or cannot be read.
     """
     base = Path(basedir if basedir is not None else ".").resolve()
-    return [AttachedFile(_name_below(base, file), _read(file), CONTENT_TYPE) for file in files]
+    return [_attachment(base, file) for file in files]
 
 
-def _name_below(base: Path, file: str) -> str:
+def _attachment(base: Path, file: str) -> AttachedFile:
     try:
-        name = Path(file).resolve().relative_to(base).as_posix()
+        path = Path(file).resolve()
+        name = path.relative_to(base).as_posix()
     except (ValueError, OSError, RuntimeError):  # RuntimeError: a loop of links, up to Python 3.12
         raise InvalidArgument("files", file, f'File "{file}" is outside of the base directory "{base}".') from None
     try:
         name.encode()
     except UnicodeEncodeError:
         raise InvalidArgument("files", file, "must have a name that can be encoded as UTF-8") from None
-    return name
-
-
-def _read(file: str) -> bytes:
     try:
-        # Non-blocking, so that opening a FIFO returns at once; regular files do not care.
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        data = _read(path)
     except OSError as error:
         raise InvalidArgument("files", file, f"cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InvalidArgument("files", file, "must be a regular file")
-        try:
-            data = stream.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise InvalidArgument("files", file, f"cannot be read: {error.strerror}") from error
+    if data is None:
+        raise InvalidArgument("files", file, "must be a regular file")
     if len(data) > MAX_FILE_BYTES:
         raise InvalidArgument("files", file, f"must be less than {MAX_FILE_BYTES + 1} bytes")
-    return data
+    return AttachedFile(name, data, CONTENT_TYPE)
+
+
+def _read(path: Path) -> bytes | None:
+    """A regular file's content, up to one byte more than allowed; None for anything else."""
+    # No link is followed: the path is resolved. Non-blocking, so that opening a FIFO returns at once.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(MAX_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)

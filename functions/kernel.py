@@ -516,7 +516,9 @@ def _code(code: str | None) -> str:
 
 
 def _options(opts: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    given = dict(opts or {})
+    given: Any = opts or {}
+    if not isinstance(given, Mapping):
+        raise InvalidArgument("opts", opts, "must be a mapping")
     for key in given:
         if key not in defaults:
             raise InvalidArgument("opts", key, f"must have no other keys than {', '.join(defaults)}")

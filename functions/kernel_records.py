@@ -26,7 +26,7 @@ from ai.backend.client.functions._generations import V5, V6, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions.base import Recipe, expect_object, field
 from ai.backend.client.functions.graphql import Fields, PaginatedResult, Variable
-from ai.backend.client.request import Request
+from ai.backend.client.request import Request, Response
 
 LIST_FIELDS: Final = ("id", "name", "type", "status", "status_info", "created_at", "terminated_at")
 
@@ -121,10 +121,7 @@ def get_status_history(kernel: SessionIdentity[Any]) -> Recipe[dict[str, str]]:
         if kernel.owner_access_key is not None:
             raise InvalidArgument("owner_access_key", "(given)", "needs an object with the session's UUID here")
         response = yield _match_request(str(kernel.kernel_id))
-        matches = [found for found in field(response.json(), "matches", response) if found["name"] == kernel.kernel_id]
-        if not matches:
-            raise _no_such_session()
-        session_id = matches[0]["id"]
+        session_id = _newest_of_name(kernel.kernel_id, response)
     row = yield from graphql.select("compute_session", ["status_history"], {"id": Variable("UUID!", str(session_id))})
     if row is None:
         raise _no_such_session()
@@ -205,6 +202,16 @@ def paginated_list(
 
 def _match_request(id_or_name: str) -> Request:
     return Request("GET", "/session/_/match", params={"id": id_or_name})
+
+
+def _newest_of_name(name: str | None, response: Response) -> Any:
+    matches = field(response.json(), "matches", response)
+    if not isinstance(matches, list):
+        raise InvalidReply("the matches are no list", response.status, response.content)
+    for found in matches:
+        if field(found, "name", response) == name:
+            return field(found, "id", response)
+    raise _no_such_session()
 
 
 def _no_such_session() -> BackendAPIError:

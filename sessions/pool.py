@@ -40,8 +40,9 @@ BODY_LIMIT = 1 << 30
 RECV = 65536
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5]\d\d)(?: ([^\r\n]*))?")
-_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n|$)", re.IGNORECASE)
-_UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding:|content-encoding:|[ \t]|connection:[^\r]*(?:close|upgrade))|\n(?<!\r\n)", re.IGNORECASE)
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n|$)")
+_UNUSUAL = (b"\r\ntransfer-encoding", b"\r\ncontent-encoding", b"\r\n ", b"\r\n\t", b"\r\nconnection: close", b"\r\nconnection: upgrade")
+"""What makes an answer's head, in lower case, unusual; such answers are read by the library."""
 
 
 class NothingSent(ProtocolError):
@@ -234,13 +235,13 @@ class _ShortWay:
             end = data.find(b"\r\n\r\n")
         head = data[:end]
         line = _STATUS_LINE.match(head) if end >= 0 else None
-        lengths = set(_CONTENT_LENGTH.findall(head)) if line is not None else set()
         status = int(line[1]) if line is not None else 0
-        if len(lengths) > 1:
-            raise ProtocolError("the answer has two different lengths")
-        if line is None or _UNUSUAL.search(head) or status == 304 or not (lengths or status == 204):
+        lengths = _CONTENT_LENGTH.findall(head.lower())
+        if line is None or status == 304 or not (lengths or status == 204) or _is_unusual(head):
             return self._long_way(connection, method, url, data, options), None
-        wanted = 0 if status == 204 else int(lengths.pop())
+        if len(lengths) > 1 and len(set(lengths)) > 1:
+            raise ProtocolError("the answer has two different lengths")
+        wanted = 0 if status == 204 else int(lengths[0])
         content = data[end + 4 :]
         if len(content) < wanted:
             content = _read_rest(sock, content, wanted)
@@ -288,6 +289,16 @@ class _GiveBack:
         else:
             connection.sock.rearm()
             self._pool._idle.append(connection)
+
+
+def _is_unusual(head: bytes) -> bool:
+    lower = head.lower()
+    for mark in _UNUSUAL:
+        if mark in lower:
+            return True
+    if b"\r\nconnection:" in lower and b"keep-alive" not in lower:
+        return True
+    return head.count(b"\n") != head.count(b"\r\n")
 
 
 def _block(method: str, url: str, headers: Any, body: bytes | None) -> bytes:

@@ -21,7 +21,7 @@ from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.request import AttachedFile, Request
 from ai.backend.client.sessions.endpoints import Endpoint
 
-_PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*").fullmatch
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@/]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9\-._~!$&'()*+,;=:@/]*)*").fullmatch
 _PATH_SAFE = "!$&'()*+,;=:@/~"
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch

@@ -60,6 +60,7 @@ class Transport:
         self._lanes = Lanes(hub, config.lanes, self._work, failed)
         self._timeouts: dict[float | None, Timeout] = {}
         self._log = log.get_logger("sessions.transport")
+        self._is_heard = log.level_check("sessions.transport")
 
     def run(self, call: Call, step: Request | Offload[Any]) -> None:
         """Do a step of a recipe; its outcome is delivered later."""
@@ -120,7 +121,7 @@ class Transport:
         raw: requests.Response = self._adapter.send(attempt, timeout=self._timeout(call, request))
         if self._cookies is not None:
             self._cookies.keep(attempt, raw.raw)
-        if log.is_enabled("sessions.transport"):
+        if self._is_heard(logging.DEBUG):
             self._log.debug("answered", **self._context(call, request), status=raw.status_code)
         return raw
 
@@ -153,7 +154,7 @@ class Transport:
         wait = self._retry.delay(request, error, call.attempts, retries, fallback, headers)
         if wait is not None and call.deadline is not None and monotonic() + wait >= call.deadline:
             wait = None
-        if log.is_enabled("sessions.transport", logging.INFO):
+        if self._is_heard(logging.INFO):
             verdict = "giving up" if wait is None else f"trying again in {wait:.2f} s"
             self._log.info(f"attempt failed, {verdict}", **self._context(call, request), error=type(error).__name__)
         if wait is None:

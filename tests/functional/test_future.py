@@ -105,7 +105,7 @@ def test_cancel_and_answer_race_ends_in_one_of_them(runtime, echo, make_config, 
 
 def test_errors_before_sending_are_raised_where_the_call_is_made_or_awaited(runtime, echo, make_config):
     with runtime.session(make_config(echo)) as session:
-        outcome = runtime.outcome(lambda: submit(session, "x" * 200))
+        outcome = runtime.outcome(lambda: submit(session, ".."))
     assert isinstance(outcome, InvalidArgument)
 
 

@@ -179,4 +179,6 @@ def test_every_attempt_is_signed_anew(make_config, unique, runtime):
         with runtime.session(config) as session:
             name = unique("s503x2")
             assert is_answer(name, runtime.value(partial(ask, session, name)))
-            assert runtime.value(partial(post, session, name))["name"] == name
+            name = unique("s503x2")
+            answer = runtime.value(partial(session.bind(Probe).post, name, idempotent=True))
+            assert answer["result"]["name"] == name
