@@ -56,6 +56,8 @@ class Owner(Protocol):
 
     def run_callbacks(self, function: Callable[[], object]) -> None: ...
 
+    def disown(self, call: Call) -> bool: ...
+
 
 class Call:
     """One accepted call, from submission to its end. After submission it belongs to the hub.
@@ -72,7 +74,7 @@ class Call:
         step: The step of the recipe that is under way.
         lane: The lane that works on it now.
         timer: The back-off it waits for.
-        attempts: Attempts of the current request so far.
+        attempts: How many times the current request was sent so far.
         sent_to: Endpoint of the latest attempt.
         slot: Whether it holds an in-flight slot.
     """
@@ -107,6 +109,10 @@ class Call:
     def abandon(self) -> None:
         """The future was cancelled: give up what is under way. Any thread."""
         self.owner.abandon(self)
+
+    def is_orphan(self) -> bool:
+        """Whether this process was forked from the one that accepted the call; then the call is over here."""
+        return self.owner.disown(self)
 
     def run_callbacks(self, function: Callable[[], object]) -> None:
         """Run the future's callbacks where users' code belongs."""

@@ -60,9 +60,8 @@ class FunctionActor(TurnActor):
 
     def crashed(self, message: Any, error: BaseException) -> None:
         """Tell the supervisor, which answers the caller and replaces this actor."""
+        self.hub.hand_on(error)
         self._supervisor.put(Crashed(self.name, getattr(message, "call", None), error))
-        if isinstance(error, KeyboardInterrupt):
-            self.hub.report(error, f"interrupted: {message!r}")
 
     def died_with(self, message: Any) -> None:
         """Nothing starts here any more."""

@@ -204,6 +204,9 @@ class CallFuture(concurrent.futures.Future[T]):
                 concurrent.futures._base.LOGGER.exception("exception calling callback for %r", self)
 
     def _wait(self, timeout: float | None) -> bool:
+        call = self._call
+        if call is not None and call.is_orphan():
+            return True
         waiting = waiter()
         self._wakers.append(waiting.wake)
         if self._state != PENDING:  # settled since we looked; the waker may or may not have been seen
@@ -223,7 +226,8 @@ class CallFuture(concurrent.futures.Future[T]):
     # -- asyncio ------------------------------------------------------------------------------------------------------
 
     def __await__(self) -> Generator[Any, None, T]:
-        if self._state == PENDING:
+        call = self._call
+        if self._state == PENDING and not (call is not None and call.is_orphan()):
             loop = asyncio.get_running_loop()
             waiting: asyncio.Future[None] = loop.create_future()
             bridge = bridge_to(loop)

@@ -71,7 +71,7 @@ class Timer:
 
     def __init__(self, loop: Any, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> None:
         self._watcher = loop.timer(max(seconds, 0.0))
-        self._watcher.start(self._fire, function, args)
+        self._watcher.start(self._fire, function, args, update=True)
 
     def _fire(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
         self.cancel()
@@ -111,7 +111,7 @@ class Hub:
         self.inherited: Callable[[], object] = _nothing
         self._dirty: collections.deque[Runnable] = collections.deque()
         self._signalled = False
-        self._outcomes: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._outcomes: collections.deque[tuple[Callable[..., object], tuple[Any, ...]]] = collections.deque()
         self._pool: Any = None
         self._ending = False
         self._gone = allocate_lock()
@@ -238,20 +238,20 @@ class Hub:
         self._signalled = True
         dirty = self._dirty
         left = TURN
-        while left:
-            try:
-                item = dirty.popleft()
-            except IndexError:
-                break
-            left -= 1
-            try:
-                item.run()
-            except BaseException as error:
-                self.report(error, f"an item of the hub failed: {item!r}")
-        self._signalled = False
-        if dirty and not self._signalled:
-            self._signalled = True
-            self.run_callback(self._drain)
+        try:
+            while dirty and left:
+                left -= 1
+                item = dirty[0]
+                try:
+                    item.run()
+                except BaseException as error:
+                    self.report(error, f"an item of the hub failed: {item!r}")
+                dirty.popleft()  # only now: an interrupt between two lines loses nothing; running an item twice is harmless
+        finally:
+            self._signalled = False
+            if dirty and not self._signalled:
+                self._signalled = True
+                self.run_callback(self._drain)
 
     def _drain_dead(self) -> None:
         while True:
@@ -262,8 +262,12 @@ class Hub:
             item.run()
 
     def report(self, error: BaseException, text: str) -> None:
-        """Log an error that has nowhere else to go; hand an interrupt on to the main greenlet where the hub is the caller's."""
+        """Log an error that has nowhere else to go. An interrupt goes on to the main greenlet too; see :meth:`hand_on`."""
         _log.error(text, exc_info=error)
+        self.hand_on(error)
+
+    def hand_on(self, error: BaseException) -> None:
+        """Ctrl-C hit code of ours, on a hub of the caller's: raise it in the main greenlet, whose business it is, before anything else."""
         if isinstance(error, KeyboardInterrupt) and not self.own_thread:
             self.gevent_hub.handle_system_error(type(error), error)
 
@@ -283,12 +287,18 @@ class Hub:
         outcomes.append((function, args))
 
     def _flush(self) -> None:
-        outcomes, self._outcomes = self._outcomes, []
-        for function, args in outcomes:
-            try:
-                function(*args)
-            except BaseException as error:
-                self.report(error, "an outcome could not be delivered")
+        outcomes = self._outcomes
+        try:
+            while outcomes:
+                function, args = outcomes[0]
+                try:
+                    function(*args)
+                except BaseException as error:
+                    self.report(error, "an outcome could not be delivered")
+                outcomes.popleft()  # see _drain
+        finally:
+            if outcomes:
+                self.run_callback(self._flush)
 
     # -- for code on the hub ------------------------------------------------------------------------------------------
 

@@ -118,7 +118,8 @@ class HubSocket:
         self._closing = False
         self.stale = False
         # ref=False: an idle connection must not keep the caller's hub alive.
-        self._watcher = hub.loop.io(raw.fileno(), READ, ref=False)
+        # The priority lets it run before the drain in the same turn of the loop, so that `stale` is as new as the latest poll.
+        self._watcher = hub.loop.io(raw.fileno(), READ, ref=False, priority=hub.loop.MAXPRI)
         self._watcher.start(self._readable)
         _open_sockets.setdefault(hub, set()).add(self)
 
@@ -168,6 +169,16 @@ class HubSocket:
                 if self.stale:
                     self.rearm()
 
+    def has_news(self) -> bool:
+        """Ask the kernel whether something came, or the peer closed. For a connection that has been idle since the loop's latest poll."""
+        try:
+            self._raw.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
     def rearm(self) -> None:
         """Watch again, at the end of an exchange or when a read found nothing after all."""
         if self.stale:
@@ -194,6 +205,9 @@ class HubSocket:
         Returns:
             How many it took; 0 when its buffer is full.
         """
+        return self._send_raw(data)
+
+    def _send_raw(self, data: bytes | memoryview) -> int:
         try:
             sent: int = self._raw.send(data)
         except BlockingIOError:
@@ -203,12 +217,12 @@ class HubSocket:
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Write everything."""
         view = memoryview(data).cast("B") if not isinstance(data, bytes) else data
-        sent = self.send_some(view)
+        sent = self._send_raw(view)
         if sent < len(view):
             view = memoryview(view)
             while sent < len(view):
                 gevent.socket.wait_write(self._raw.fileno(), timeout=self._timeout, timeout_exc=TimeoutError("timed out"))
-                sent += self.send_some(view[sent:])
+                sent += self._send_raw(view[sent:])
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Write everything, and say so."""

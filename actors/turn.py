@@ -138,8 +138,9 @@ class TurnActor(pykka.Actor):
         receive = self.receive
         stopped = self.actor_stopped.is_set
         while messages:
-            message = messages.popleft()
+            message = None
             try:
+                message = messages.popleft()
                 if message.__class__ is Envelope:
                     self._open(message)
                 else:

@@ -68,7 +68,7 @@ class GreenletWaiter:
         try:
             if timeout is not None:
                 timer = port.loop.timer(max(timeout, 0.0))
-                timer.start(self._waiter.switch, _EXPIRED)
+                timer.start(self._waiter.switch, _EXPIRED, update=True)  # counted from now, not from the loop's latest poll
             return self._waiter.get() is not _EXPIRED
         finally:
             port.leave()

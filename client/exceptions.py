@@ -222,9 +222,14 @@ class NeverSent(ConnectionFailed):
 
 
 class ConnectionLost(ConnectionFailed):
-    """The request (or a part of it) left, and the connection ended before its answer was complete."""
+    """The request (or a part of it) left, and the connection ended before its answer was complete.
+
+    Attributes:
+        stale: Whether the connection had served before and ended without a byte of an answer: most likely the server had given it up.
+    """
 
     sent = True
+    stale = False
 
 
 class CallTimeout(BackendClientError, TimeoutError):

@@ -378,7 +378,12 @@ class Response:
         try:
             # Decoded here: json.loads would first guess the encoding.
             return (loads or _json.loads)(self.content.decode())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
+            if loads is None and not self.content.isascii():
+                try:
+                    return _json.loads(self.content)  # a byte order mark, or UTF-16
+                except (ValueError, RecursionError):
+                    pass
             raise InvalidReply(f"the body is not JSON: {error}", self.status, self.content) from None
 
     def read(self, n: int = -1) -> bytes:

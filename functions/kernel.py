@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions import kernel_files, kernel_records, kernel_services
@@ -39,6 +39,7 @@ from ai.backend.client.functions._create import (
     hold_seconds,
     new_name,
 )
+from ai.backend.client.functions._execute import check_mode, complete_body, run_body
 from ai.backend.client.functions._generations import V5, V6, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions.base import (
@@ -53,13 +54,6 @@ from ai.backend.client.functions.base import (
 from ai.backend.client.request import Request, Response
 
 __all__ = ["ComputeSession", "Kernel"]
-
-CODE_MODES: Final = ("query", "continue", "input")
-CONTINUING_MODES: Final = ("continue", "input")
-MODES: Final = (*CODE_MODES, "batch", "complete")
-
-BATCH_OPTIONS: Final[Mapping[str, Any]] = {"clean": None, "build": None, "buildLog": False, "exec": None}
-COMPLETE_OPTIONS: Final[Mapping[str, Any]] = {"row": 0, "col": 0, "line": "", "post": ""}
 
 
 class Kernel(SessionIdentity[M]):
@@ -262,7 +256,8 @@ class Kernel(SessionIdentity[M]):
         Raises:
             InvalidArgument: A value that no server takes.
             BackendAPIVersionError: The server is older than v5.20191215, or than an argument needs.
-            BackendAPIError: 404 for an unknown template; else as :meth:`get_or_create`.
+            BackendAPIError: 404 for an unknown template; 500 from 23.09 for a template without scaling group when
+                ``scaling_group`` is not given either; else as :meth:`get_or_create`.
 
         Idempotent unless ``no_reuse``. ``POST /session/_/create-from-template``.
         """
@@ -390,12 +385,11 @@ class Kernel(SessionIdentity[M]):
         Not idempotent. One call waits about two seconds for output. ``POST P``, or ``POST P/complete``. From v6 on the
         server ignores ``owner_access_key`` here.
         """
-        if mode not in MODES:
-            raise InvalidArgument("mode", mode, f"Invalid execution mode: {mode}; must be one of {', '.join(MODES)}")
+        check_mode(mode)
         if mode == "complete":
-            response = yield _complete_request(self, code, opts)
+            response = yield request_about(self, "POST", "/complete", json=complete_body(code, opts), idempotent=True)
         else:
-            response = yield request_about(self, "POST", json=_run_body(run_id, code, mode, opts))
+            response = yield request_about(self, "POST", json=run_body(run_id, code, mode, opts))
         result: dict[str, Any] = field(response.json(), "result", response)
         return result
 
@@ -429,7 +423,7 @@ class Kernel(SessionIdentity[M]):
 
         Idempotent. ``POST P/complete``. From v6 on the server ignores ``owner_access_key`` here.
         """
-        response = yield _complete_request(self, code, opts)
+        response = yield request_about(self, "POST", "/complete", json=complete_body(code, opts), idempotent=True)
         return expect_object(response)
 
     # Files
@@ -464,11 +458,6 @@ def _create_request(path: str, body: dict[str, Any], spec: SessionSpec) -> Reque
     )
 
 
-def _complete_request(kernel: SessionIdentity[Any], code: str | None, opts: Mapping[str, Any] | None) -> Request:
-    body = {"code": _code(code), "options": _options(opts, COMPLETE_OPTIONS)}
-    return request_about(kernel, "POST", "/complete", json=body, idempotent=True)
-
-
 def _created(cls: Any, spec: SessionSpec, response: Response) -> Any:
     """The object for a create call's answer. Up to v4 the server repeats the name only; later ones add a UUID."""
     reply = expect_object(response)
@@ -483,10 +472,17 @@ def _created(cls: Any, spec: SessionSpec, response: Response) -> Any:
         kernel = cls(spec.name, spec.owner_access_key, id=session_id)
     kernel.created = reply.get("created", True)
     kernel.status = reply.get("status", "RUNNING")
-    # A session that was found has its ports under the other spelling.
-    kernel.service_ports = reply.get("servicePorts") or reply.get("service_ports") or []
+    kernel.service_ports = _service_ports(reply)
     kernel.domain, kernel.group = spec.domain_name, spec.group_name
     return kernel
+
+
+def _service_ports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The services of a create answer. A session that was found has them under other names than one that was made."""
+    found = reply.get("servicePorts") or reply.get("service_ports") or []
+    return [
+        {**port, "ports": port.get("ports", port.get("container_ports"))} for port in found if isinstance(port, dict)
+    ]
 
 
 def _with_configured(mounts: Iterable[str] | None, configured: Iterable[str] | None) -> Any:
@@ -495,31 +491,3 @@ def _with_configured(mounts: Iterable[str] | None, configured: Iterable[str] | N
         raise InvalidArgument("mounts", mounts, "must be a list of folder names")
     given = list(mounts or ())
     return given + [name for name in configured or () if name not in given]
-
-
-def _run_body(run_id: str | None, code: str | None, mode: str, opts: Mapping[str, Any] | None) -> dict[str, Any]:
-    if run_id is not None and (not isinstance(run_id, str) or not run_id):
-        raise InvalidArgument("run_id", run_id, "must be the runId of the result before, or None for a new run")
-    if mode in CONTINUING_MODES and run_id is None:
-        raise InvalidArgument("run_id", run_id, f"must be the runId of the result before in mode {mode!r}")
-    if mode == "batch":
-        options = _options(opts, BATCH_OPTIONS)
-        options["buildLog"] = bool(options["buildLog"])
-        return {"mode": mode, "code": code or "", "runId": run_id, "options": options}
-    return {"mode": mode, "code": _code(code), "runId": run_id}
-
-
-def _code(code: str | None) -> str:
-    if not isinstance(code, str):
-        raise InvalidArgument("code", code, "must be text: the code argument is not given")
-    return code
-
-
-def _options(opts: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    given: Any = opts or {}
-    if not isinstance(given, Mapping):
-        raise InvalidArgument("opts", opts, "must be a mapping")
-    for key in given:
-        if key not in defaults:
-            raise InvalidArgument("opts", key, f"must have no other keys than {', '.join(defaults)}")
-    return {**defaults, **given}

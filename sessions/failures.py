@@ -14,7 +14,7 @@ import requests
 import urllib3.exceptions as u3
 
 from ai.backend.client import exceptions as ours
-from ai.backend.client.sessions.pool import NothingSent
+from ai.backend.client.sessions.pool import NothingSent, Unanswered
 
 FAILURES = (ours.BackendError, requests.RequestException, u3.HTTPError, OSError, EOFError)
 """What an attempt may fail with. Anything else is a defect, and ends as :class:`~ai.backend.client.exceptions.ActorCrashed`."""
@@ -55,10 +55,16 @@ def _classify(chain: list[BaseException]) -> ours.BackendError:
         return ours.NeverSent(f"the host name could not be resolved: {_reason(chain)}")
     if found(u3.NewConnectionError, NothingSent, u3.ProxyError, requests.exceptions.ProxyError):
         return ours.NeverSent(f"no connection: {_reason(chain)}")
+    if found(Unanswered):
+        lost = ours.ConnectionLost("the server closed the connection instead of answering")
+        lost.stale = True
+        return lost
     if found(u3.ReadTimeoutError, requests.ReadTimeout):
         return ours.ReadTimeout("the server was silent for too long")
     if found(u3.DecodeError, requests.exceptions.ContentDecodingError):
         return ours.ProtocolError("the answer's body could not be decoded")
+    if found(u3.InvalidChunkLength) or any("exceeded" in str(link) for link in chain if isinstance(link, u3.ProtocolError)):
+        return ours.ProtocolError(f"the answer's framing is broken: {_reason(chain)}")
     if found(EOFError, ConnectionError, u3.IncompleteRead, requests.exceptions.ChunkedEncodingError):
         return ours.ConnectionLost(f"the connection ended before the answer was complete: {_reason(chain)}")
     protocol = found(u3.ProtocolError, u3.HTTPError)

@@ -29,7 +29,7 @@ from urllib3.exceptions import (
 )
 
 from ai.backend.client.actors import sockets
-from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.hub import Hub, monotonic
 
 HEAD_LIMIT = 65536
 """Bytes that an answer's status line and headers may have: the limit of http.client for one line."""
@@ -39,7 +39,11 @@ BODY_LIMIT = 1 << 30
 
 RECV = 65536
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5]\d\d)(?: ([^\r\n]*))?")
+TRUSTED = 0.001
+"""Seconds for which an idle connection is taken as the loop's latest poll saw it. Later the kernel is asked (1 µs): the loop may not have polled
+since, where the caller's own greenlets kept it busy."""
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d)(?: ([^\r\n]*))?")
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n|$)")
 _UNUSUAL = (b"\r\ntransfer-encoding", b"\r\ncontent-encoding", b"\r\n ", b"\r\n\t", b"\r\nconnection: close", b"\r\nconnection: upgrade")
 """What makes an answer's head, in lower case, unusual; such answers are read by the library."""
@@ -47,6 +51,10 @@ _UNUSUAL = (b"\r\ntransfer-encoding", b"\r\ncontent-encoding", b"\r\n ", b"\r\n\
 
 class NothingSent(ProtocolError):
     """The connection turned out to be dead before a byte of the request left."""
+
+
+class Unanswered(ProtocolError):
+    """A connection that had served before was closed before a byte of the answer came: most likely the server had given it up already."""
 
 
 class PlainReply:
@@ -173,30 +181,35 @@ class _ShortWay:
         if not plain_body or method == "HEAD" or options.get("chunked") or options.get("preload_content", True):
             return super().urlopen(method, url, body=body, headers=headers, **options)  # type: ignore[misc]
         timeout = options["timeout"]
-        connection = self._take(timeout.connect_timeout)
+        connection, reused = self._take(timeout.connect_timeout)
         keep: bool | None = False
         try:
             connection.sock.settimeout(timeout.read_timeout)
-            reply, keep = self._exchange(connection, method, url, headers, body, options)
+            data = self._ask(connection, method, url, headers, body, reused)
+            reply, keep = self._hear(connection, method, url, data, options)
         except (http.client.HTTPException, EOFError) as error:
             raise ProtocolError("Connection aborted.", error) from error
         except TimeoutError as error:
             raise ReadTimeoutError(self, url, f"Read timed out. (read timeout={timeout.read_timeout})") from error  # type: ignore[arg-type]
         finally:
             if keep:
-                connection.sock.rearm()
-                self._idle.append(connection)
+                self._give_back(connection)
             elif keep is False:
                 connection.close()
         return reply
 
-    def _take(self, timeout: float | None) -> Any:
-        """An idle connection, the warmest first, or a new one."""
+    def _give_back(self, connection: Any) -> None:
+        connection.sock.rearm()
+        self._idle.append((connection, monotonic()))
+
+    def _take(self, timeout: float | None) -> tuple[Any, bool]:
+        """An idle connection, the warmest first, or a new one; and whether it has served before."""
         idle = self._idle
         while idle:
-            connection = idle.pop()
-            if connection.sock is not None and not connection.sock.stale:
-                return connection
+            connection, since = idle.pop()
+            sock = connection.sock
+            if sock is not None and not sock.stale and (monotonic() - since < TRUSTED or not sock.has_news()):
+                return connection, True
             connection.close()
         connection = self._new_conn()  # type: ignore[attr-defined]  # urllib3's pool
         connection.timeout = timeout
@@ -213,31 +226,45 @@ class _ShortWay:
         except BaseException:
             connection.close()
             raise
-        return connection
+        return connection, False
 
-    def _exchange(
-        self, connection: Any, method: str, url: str, headers: Any, body: bytes | None, options: dict[str, Any]
+    def _ask(self, connection: Any, method: str, url: str, headers: Any, body: bytes | None, reused: bool) -> bytes:
+        """Send the request; returns the first bytes of the answer."""
+        sock: sockets.HubSocket = connection.sock
+        block = _block(method, url, headers, body)
+        try:
+            sent = sock.send_some(block)
+        except OSError as error:
+            raise NothingSent("the connection was dead", error) from error
+        if sent < len(block):
+            sock.sendall(memoryview(block)[sent:])
+        try:
+            data = sock.recv(RECV)
+        except ConnectionError:
+            if reused:
+                raise Unanswered("the server closed the connection without an answer") from None
+            raise
+        if not data:
+            raise (Unanswered if reused else EOFError)("the server closed the connection without an answer")
+        return data
+
+    def _hear(
+        self, connection: Any, method: str, url: str, data: bytes, options: dict[str, Any]
     ) -> tuple[Any, bool | None]:
         """Returns the answer, and whether the connection can serve another: None when the answer itself will say so."""
         sock: sockets.HubSocket = connection.sock
-        _send(sock, _block(method, url, headers, body))
-        data = sock.recv(RECV)
-        if not data:
-            raise EOFError("the server closed the connection without an answer")
-        end = data.find(b"\r\n\r\n")
-        while end < 0:
-            if len(data) > HEAD_LIMIT:
-                raise ProtocolError(f"the answer's headers are longer than {HEAD_LIMIT} bytes")
-            more = sock.recv(RECV)
-            if not more:
-                break
-            data += more
-            end = data.find(b"\r\n\r\n")
+        data, end = _read_head(sock, data)
+        line = _STATUS_LINE.match(data)
+        while line is not None and line[1][:1] == b"1" and line[1] != b"101":  # interim answers, such as 103 Early Hints
+            data, end = _read_head(sock, data[end + 4 :])
+            line = _STATUS_LINE.match(data)
         head = data[:end]
-        line = _STATUS_LINE.match(head) if end >= 0 else None
         status = int(line[1]) if line is not None else 0
-        lengths = _CONTENT_LENGTH.findall(head.lower())
-        if line is None or status == 304 or not (lengths or status == 204) or _is_unusual(head):
+        lower = head.lower()
+        lengths = _CONTENT_LENGTH.findall(lower)
+        if line is None or status == 304 or not (lengths or status == 204) or _is_unusual(head, lower):
+            if not lengths and b"\r\ncontent-length:" in lower and b"\r\ntransfer-encoding:" not in lower:
+                raise ProtocolError("the answer's length is no number")
             return self._long_way(connection, method, url, data, options), None
         if len(lengths) > 1 and len(set(lengths)) > 1:
             raise ProtocolError("the answer has two different lengths")
@@ -272,7 +299,7 @@ class _ShortWay:
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop()[0].close()
         super().close()  # type: ignore[misc]
 
 
@@ -284,15 +311,13 @@ class _GiveBack:
         self._will_close = will_close
 
     def _put_conn(self, connection: Any) -> None:
-        if self._will_close or connection.sock is None or connection.sock.stale:
+        if self._will_close or connection.sock is None:
             connection.close()
         else:
-            connection.sock.rearm()
-            self._pool._idle.append(connection)
+            self._pool._give_back(connection)
 
 
-def _is_unusual(head: bytes) -> bool:
-    lower = head.lower()
+def _is_unusual(head: bytes, lower: bytes) -> bool:
     for mark in _UNUSUAL:
         if mark in lower:
             return True
@@ -308,13 +333,22 @@ def _block(method: str, url: str, headers: Any, body: bytes | None) -> bytes:
     return head + body if body else head
 
 
-def _send(sock: sockets.HubSocket, block: bytes) -> None:
-    try:
-        sent = sock.send_some(block)
-    except OSError as error:
-        raise NothingSent("the connection was dead", error) from error
-    if sent < len(block):
-        sock.sendall(memoryview(block)[sent:])
+def _read_head(sock: sockets.HubSocket, data: bytes) -> tuple[bytes, int]:
+    """Read until the end of the headers; returns what was read, and where they end (-1: old style, with bare line feeds)."""
+    end = data.find(b"\r\n\r\n")
+    while end < 0:
+        if len(data) > HEAD_LIMIT:
+            raise ProtocolError(f"the answer's headers are longer than {HEAD_LIMIT} bytes")
+        if data and not b"HTTP/".startswith(data[:5]) and not data.startswith(b"HTTP/"):
+            raise ProtocolError("the answer does not start with a status line")
+        if b"\n\n" in data:
+            return data, -1
+        more = sock.recv(RECV)
+        if not more:
+            raise EOFError("the server closed the connection in the middle of the headers")
+        data += more
+        end = data.find(b"\r\n\r\n")
+    return data, end
 
 
 def _read_rest(sock: sockets.HubSocket, content: bytes, wanted: int) -> bytes:

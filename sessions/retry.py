@@ -84,7 +84,13 @@ class RetryPolicy:
         self._now = now
 
     def delay(
-        self, request: Request, error: BackendError, attempts: int, retries: int, fallback: bool, headers: Mapping[str, str]
+        self,
+        request: Request,
+        error: BackendError,
+        attempts: int,
+        retries: int,
+        endpoints: int,
+        headers: Mapping[str, str],
     ) -> float | None:
         """How long to wait before the next attempt.
 
@@ -93,28 +99,30 @@ class RetryPolicy:
             error: What came of it.
             attempts: How many attempts were made.
             retries: How many more than one are allowed.
-            fallback: Whether another endpoint can be tried: then at once.
+            endpoints: How many endpoints there are. Each gets its chance at once, whatever ``retries`` says.
             headers: The answer's headers, if there was one.
 
         Returns:
             Seconds, or None to give up.
         """
+        if not self._may_repeat(request, error):
+            return None
+        unreachable = isinstance(error, NeverSent | ConnectTimeout)
+        if unreachable and attempts < endpoints:
+            return 0.0
+        if isinstance(error, ConnectionLost) and error.stale and attempts == 1:
+            return 0.0
         if attempts > retries:
             return None
         throttled = isinstance(error, BackendAPIError) and error.status == THROTTLED
-        if not self._may_repeat(request, error):
-            return None
-        wait = 0.0
         asked = retry_after(headers, self._now()) if headers else None
-        if asked is not None:
-            if asked > RETRY_AFTER_CAP:
-                return None
-            wait = asked + self._rng() * BASE
-        elif not (fallback and isinstance(error, NeverSent | ConnectTimeout)):
-            wait = self._rng() * min((THROTTLED_BASE if throttled else BASE) * 2.0 ** (attempts - 1), CAP)
+        if asked is not None and asked > RETRY_AFTER_CAP:
+            return None
         if not self.quota.take(THROTTLE_COST if throttled else COST):
             return None
-        return wait
+        if asked is not None:
+            return asked + self._rng() * BASE
+        return self._rng() * min((THROTTLED_BASE if throttled else BASE) * 2.0 ** (attempts - 1), CAP)
 
     def _may_repeat(self, request: Request, error: BackendError) -> bool:
         if isinstance(error, NeverSent | ConnectTimeout):

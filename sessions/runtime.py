@@ -54,7 +54,7 @@ class Runtime:
         def make_transport(supervisor: Supervisor) -> Transport:
             return Transport(self.hub, self._config, self.cookies, supervisor.deliver, supervisor.transport_failed)
 
-        reference = Supervisor.start(self.hub, self._config, make_transport, self._settled, self.hub.stop, probes)
+        reference = Supervisor.start(self.hub, self._config, make_transport, self._slots, self.hub.stop, probes)
         supervisor = reference._actor_weakref()
         assert supervisor is not None  # just made
         return supervisor
@@ -87,7 +87,7 @@ class Runtime:
     def _wait_for_slot(self, call: Call) -> None:
         if self._config.when_full == "error":
             raise Overloaded(f"{self._config.in_flight} calls are in flight")
-        if not may_wait():  # in an asyncio loop, a callback of the hub …: the call queues
+        if not may_wait():  # in an asyncio loop or on a hub: the call queues with the supervisor
             return
         if self._slots.take(call.deadline):
             call.slot = True
@@ -96,14 +96,21 @@ class Runtime:
         else:
             raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {call.options.deadline} s")
 
-    def _settled(self, call: Call) -> None:
-        if call.slot:
-            call.slot = False
-            self._slots.give()
-
     def abandon(self, call: Call) -> None:
         """Part of a call's owner: its future was cancelled."""
         self._put(Cancel(call))
+
+    def disown(self, call: Call) -> bool:
+        """Part of a call's owner: in a forked child, end a future that nobody would ever settle.
+
+        Returns:
+            Whether this is a forked child.
+        """
+        if self.pid == os.getpid():
+            return False
+        call.future._call = None  # its callbacks run here and now: there is no worker in this process
+        call.future.settle(None, SessionClosed("the process was forked while the call was in flight"))
+        return True
 
     def run_callbacks(self, function: Callable[[], object]) -> None:
         """Part of a call's owner: run done-callbacks where users' code belongs."""
@@ -153,6 +160,5 @@ class Runtime:
         self.closing = True
         sockets.drop_all(self.hub)
         for call in self._supervisor.in_flight:
-            call.future._call = None  # its callbacks run here and now: there is no worker in this process
-            call.future.settle(None, SessionClosed("the process was forked while the call was in flight"))
+            self.disown(call)
         self._closed.settle(None, None)

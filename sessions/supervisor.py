@@ -31,6 +31,7 @@ from ai.backend.client.actors.messages import (
     Received,
     Send,
 )
+from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.supervision import RestartBudget
 from ai.backend.client.actors.turn import TurnActor
 from ai.backend.client.config import APIConfig
@@ -68,7 +69,7 @@ class Supervisor(TurnActor):
         hub: Where it lives.
         config: The session's configuration.
         transport: Made with ``deliver`` and ``failed`` of this supervisor.
-        settled: Called with each call that has ended, its value and its error, before its future is settled.
+        slots: The in-flight slots. A call that came without one waits here until one is free.
         ended: Called once, when the session has ended and every call has been answered.
         probes: Whether to ask the server for its version. Otherwise the configured one holds.
     """
@@ -78,13 +79,14 @@ class Supervisor(TurnActor):
         hub: Hub,
         config: APIConfig,
         make_transport: Callable[[Supervisor], Transport],
-        settled: Callable[[Call], object],
+        slots: Slots,
         ended: Callable[[], object],
         probes: bool,
     ) -> None:
         super().__init__(hub)
         self._config = config
-        self._settled = settled
+        self._slots = slots
+        self._backlog: dict[Call, None] = {}
         self._ended = ended
         self.state = State.OPEN
         self.api_version: ApiVersion | None = None
@@ -127,15 +129,32 @@ class Supervisor(TurnActor):
             self._settle(call, None, self._closed_error())
             return
         if call.future.done():  # cancelled on its way here
-            self._settled(call)
+            self._free_slot(call)
             return
         self.in_flight.add(call)
+        if call.slot or self._slots.try_take():
+            call.slot = True
+            self._admit(call)
+        else:
+            self._backlog[call] = None
+
+    def _admit(self, call: Call) -> None:
         if self.api_version is None:
             self._held_back[call] = None
             if self._probe is None:
                 self._start_probe()
-            return
-        self._function(call.actor).mailbox.put(message)
+        else:
+            self._function(call.actor).mailbox.put(Invoke(call))
+
+    def _free_slot(self, call: Call) -> None:
+        if call.slot:
+            call.slot = False
+            self._slots.give()
+            if self._backlog and self._slots.try_take():
+                successor = next(iter(self._backlog))
+                del self._backlog[successor]
+                successor.slot = True
+                self._admit(successor)
 
     def _send(self, call: Call, step: Any) -> None:
         if call.ended:
@@ -159,6 +178,7 @@ class Supervisor(TurnActor):
 
     def transport_failed(self, call: Call, error: BaseException) -> None:
         """The transport raised what it should not."""
+        self.hub.hand_on(error)
         self._deliver_crash(call, error)
 
     # -- function actors ----------------------------------------------------------------------------------------------
@@ -196,7 +216,12 @@ class Supervisor(TurnActor):
     def crashed(self, message: Any, error: BaseException) -> None:
         """This actor itself failed: nothing can be relied on any more."""
         super().crashed(message, error)
-        self._fail(error)
+        if not isinstance(error, KeyboardInterrupt):
+            self._fail(error)
+            return
+        call = getattr(message, "call", None)
+        if call is not None and not call.ended:
+            self._give_up(call, ActorCrashed("interrupted"))
 
     def _fail(self, error: BaseException) -> None:
         self._fatal = error
@@ -214,9 +239,9 @@ class Supervisor(TurnActor):
 
     def _settle(self, call: Call, value: Any, error: BaseException | None) -> None:
         call.ended = True
-        if isinstance(error, BackendError):
-            error.elapsed = monotonic() - call.accepted
-        self._settled(call)
+        if error is not None:
+            _locate(error, call)
+        self._free_slot(call)
         self.hub.soon(call.future.settle, value, error)
         self.in_flight.remove(call)
 
@@ -226,19 +251,15 @@ class Supervisor(TurnActor):
             return
         call.ended = True  # first, so that nothing that follows is delivered
         self._held_back.pop(call, None)
+        self._backlog.pop(call, None)
         self.transport.abandon(call)
         try:
             call.recipe.close()
         except BaseException as failure:
             self.hub.report(failure, f"{call!r} failed while it was cancelled")
-        if isinstance(error, BackendError):
-            step = call.step
-            if step.__class__ is Request:
-                error.method, error.path = step.method, "/" + step.path
-                error.endpoint = getattr(call.sent_to, "url", None)
-            error.attempts = call.attempts
-            error.elapsed = monotonic() - call.accepted
-        self._settled(call)
+        if error is not None:
+            _locate(error, call)
+        self._free_slot(call)
         if error is not None:
             self.hub.soon(call.future.settle, None, error)
         self.in_flight.remove(call)
@@ -255,7 +276,6 @@ class Supervisor(TurnActor):
         if call is None or call.ended:
             return
         call.ended = True
-        self._settled(call)
         if message.__class__ is not Cancel:
             call.future.settle(None, self._closed_error())
 
@@ -342,6 +362,19 @@ class Supervisor(TurnActor):
     def on_stop(self) -> None:
         """pykka's hook: somebody stopped this actor from outside; nobody may be left waiting."""
         self._finish()
+
+
+def _locate(error: BaseException, call: Call) -> None:
+    """Say where a call failed, as far as its error does not say so yet."""
+    if not isinstance(error, BackendError):
+        return
+    step = call.step
+    if error.method is None and step.__class__ is Request:
+        error.method, error.path = step.method, "/" + step.path
+        error.endpoint = getattr(call.sent_to, "url", None)
+    if error.attempts is None and step is not None:
+        error.attempts = call.attempts
+    error.elapsed = monotonic() - call.accepted
 
 
 def _ask_version() -> Generator[Request, Any, Any]:

@@ -147,11 +147,7 @@ class Transport:
         endpoint = call.sent_to
         if endpoint is not None and isinstance(error, NeverSent | ConnectTimeout):
             endpoints.failed(endpoint)
-        fallback = len(endpoints.all) > 1
-        retries = call.options.retries
-        if fallback and isinstance(error, NeverSent | ConnectTimeout):
-            retries = max(retries, len(endpoints.all) - 1)  # each endpoint gets its chance
-        wait = self._retry.delay(request, error, call.attempts, retries, fallback, headers)
+        wait = self._retry.delay(request, error, call.attempts, call.options.retries, len(endpoints.all), headers)
         if wait is not None and call.deadline is not None and monotonic() + wait >= call.deadline:
             wait = None
         if self._is_heard(logging.INFO):

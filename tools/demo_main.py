@@ -26,6 +26,7 @@ from ai.backend.client.actors.future import CallFuture
 IMAGE = "cr.backend.ai/stable/python:3.9-ubuntu20.04"
 RESOURCES = {"cpu": 1, "mem": "256m"}
 RUN_ENDS = ("finished", "exec-timeout")
+CALLBACK_SECONDS = 1.0  # done-callbacks run on a worker: the last may come a moment after its result
 
 
 @dataclass(eq=False)
@@ -58,6 +59,7 @@ class Report:
 
     style: str
     seconds: float = 0.0
+    sent: int = 0
     latencies: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -66,6 +68,9 @@ class Report:
         start = time.perf_counter()
         yield
         self.seconds = time.perf_counter() - start
+        end = time.monotonic() + CALLBACK_SECONDS
+        while len(self.latencies) < self.sent and time.monotonic() < end:
+            time.sleep(0.001)
 
     @contextmanager
     def attempt(self, run: Run) -> Iterator[None]:
@@ -76,6 +81,7 @@ class Report:
             self.failures.append(f"{self.style}, program {run.number}: {error}")
 
     def timed(self, future: CallFuture[Any]) -> CallFuture[Any]:
+        self.sent += 1
         start = time.perf_counter()
         future.add_done_callback(lambda _: self.latencies.append(time.perf_counter() - start))
         return future

@@ -164,7 +164,7 @@ def test_a_large_reply_that_is_not_json_is_not_carried_around(runtime, make_conf
     assert len(str(outcome)) < 10_000
 
 
-@pytest.mark.parametrize("body", [{}, [], None, 42, "text", {"result": None}], ids=repr)
+@pytest.mark.parametrize("body", [{}, [], None, 42, "text"], ids=repr)
 def test_a_reply_without_the_promised_keys_is_an_invalid_reply(runtime, make_config, server, body):
     server.script(reply(b"null" if body is None else body))
     with runtime.session(make_config(server)) as session:

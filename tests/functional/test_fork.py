@@ -106,27 +106,29 @@ assert all(s.Kernel(f"later-{i}").get_info()["name"] == f"later-{i}" for i in ra
 
 
 @PLAIN_AND_PATCHED
-def test_futures_in_flight_at_the_fork_end_in_the_child(echo, patched):
-    """Nobody in the child will ever answer them."""
+@pytest.mark.parametrize("state", ["just accepted", "on the wire"])
+def test_calls_in_flight_at_the_fork_end_in_the_child(echo, state, patched):
+    """Nobody in the child will ever answer them, and nobody may send them a second time."""
     result = run_script(
-        FORK
-        + """
-from ai.backend.client.exceptions import SessionClosed
+        FORK + """
 s = session(); s.open()
-f = s.Kernel("d1500-x").get_info.submit()
+f = s.Kernel("d1500-call").execute.submit("run", "code")
+if sys.argv[2] == "on the wire": until(lambda: stats()["pending"] == 1, "the call is on the wire")
 def use():
     start = time.monotonic()
     kind = kind_of(f.result)
     assert kind in ("SessionClosed", "CancelledError"), kind
     assert time.monotonic() - start < 3
 mark("child", child(use))
-assert f.result(10)["name"] == "d1500-x"
+assert f.result(10)["name"] == "d1500-call"
 """,
         echo.url,
+        state,
         patched=patched,
     )
     result.assert_clean()
     assert result.value("child") == "0"
+    assert echo.seen("d1500-call") == 1
 
 
 def test_the_child_exits_normally(echo):

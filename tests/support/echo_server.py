@@ -177,7 +177,7 @@ class Echo(asyncio.Protocol):
         if orders.never:
             return
         count = self.statistics.paths[key]
-        if count <= orders.drops:
+        if 0 < count <= orders.drops:
             self._finish()
             self.transport.close()
             return

@@ -24,7 +24,7 @@ __all__ = [
     "mark",
     "memory",
     "session",
-    "settled",
+    "steady",
     "stats",
     "tasks",
     "until",
@@ -87,9 +87,11 @@ def memory() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def settled(measure: Callable[[], int], allowed: int, limit: float = 3.0) -> int:
-    """What `measure` gives once it is at most `allowed`, or still after `limit` seconds: the kernel ends a thread a little after its join."""
-    deadline = time.monotonic() + limit
-    while measure() > allowed and time.monotonic() < deadline:
+def steady(measure: Callable[[], int], quiet: float = 0.3) -> int:
+    """What `measure` gives once it has not changed for a while: the kernel ends a thread a little after its join."""
+    value, since = measure(), time.monotonic()
+    while time.monotonic() < since + quiet:
         time.sleep(0.01)
-    return measure()
+        if measure() != value:
+            value, since = measure(), time.monotonic()
+    return value

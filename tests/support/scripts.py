@@ -17,7 +17,7 @@ TESTS = Path(__file__).resolve().parents[1]
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
 PRELUDE = """
 import faulthandler, os, sys, time
-faulthandler.dump_traceback_later({limit} - 1, exit=True)
+faulthandler.enable()
 from support.inside import *
 """
 CLEAN = ("BACKEND_", "SORNA_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUESTS_CA", "CURL_CA")
@@ -61,7 +61,7 @@ class Script:
     ):
         clean = {name: value for name, value in os.environ.items() if not name.upper().startswith(CLEAN)}
         clean.update({"PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1", **(env or {})})
-        text = (PATCH if patched else "") + PRELUDE.format(limit=limit) + textwrap.dedent(source)
+        text = (PATCH if patched else "") + PRELUDE + textwrap.dedent(source)
         self.limit = limit
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", text, *map(str, args)],
@@ -82,6 +82,9 @@ class Script:
             out, err = self.process.communicate(timeout=self.limit)
             ended = time.time()
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # faulthandler tells what every thread was doing
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(2)
             self.kill()
             out, err = self.process.communicate()
             raise AssertionError(

@@ -12,6 +12,9 @@ from ai.backend.client.exceptions import BackendAPIVersionError, InvalidArgument
 SESSION_ID = "83e73732-765e-49f0-b695-3d9a7458e9eb"
 TEMPLATE_ID = "0b2f4f7e-5a60-4d02-9a5e-0cbe1c5d2f11"
 
+MADE_PORTS = [{"name": "ttyd", "protocol": "http", "ports": [7681]}]
+FOUND_PORTS = [{"name": "ttyd", "container_ports": [7681]}]
+
 EVERYTHING_OLD: dict[str, Any] = {
     "client_token": "mine-1",
     "type_": "batch",
@@ -280,20 +283,30 @@ def test_a_bad_environment_is_refused_without_its_values(proxy, play) -> None:
 def test_v4_names_the_session_by_its_kernel_id(proxy, play, reply) -> None:
     started = play(proxy("v4.20190615")["Kernel"].get_or_create, "python", client_token="mine")
     found = started.answer(
-        reply({"kernelId": "mine", "status": "RUNNING", "created": False, "service_ports": [{"name": "ttyd"}]})
+        reply({"kernelId": "mine", "status": "RUNNING", "created": False, "service_ports": FOUND_PORTS})
     ).value
     assert (found.kernel_id, found.name, found.id) == ("mine", "mine", None)
-    assert (found.created, found.status, found.service_ports) == (False, "RUNNING", [{"name": "ttyd"}])
+    assert (found.created, found.status, found.service_ports) == (
+        False,
+        "RUNNING",
+        [{"name": "ttyd", "container_ports": [7681], "ports": [7681]}],
+    )
     assert (found.domain, found.group) == ("default", "default")
 
 
 def test_later_servers_tell_name_and_uuid(proxy, play, reply) -> None:
     bound = proxy()["Kernel"]
-    answer = {"sessionId": SESSION_ID, "sessionName": "mine", "status": "TIMEOUT", "servicePorts": [], "created": True}
+    answer = {
+        "sessionId": SESSION_ID,
+        "sessionName": "mine",
+        "status": "TIMEOUT",
+        "servicePorts": MADE_PORTS,
+        "created": True,
+    }
     made = play(bound.get_or_create, "python", name="mine", owner_access_key="AK").answer(reply(answer, 201)).value
     assert isinstance(made, bound)
     assert (made.kernel_id, made.name, made.id) == ("mine", "mine", uuid.UUID(SESSION_ID))
-    assert (made.created, made.status, made.service_ports, made.owner_access_key) == (True, "TIMEOUT", [], "AK")
+    assert (made.created, made.status, made.service_ports, made.owner_access_key) == (True, "TIMEOUT", MADE_PORTS, "AK")
 
 
 def test_what_an_old_answer_leaves_out(proxy, play, reply) -> None:

@@ -72,7 +72,9 @@ LATER = [
     ("get_abusing_report", (), {}, "v6.20200815", "GET", "/abusing-report", {"idempotent": True}),
     ("get_dependency_graph", (), {}, "v6.20200815", "GET", "/dependency-graph", {"idempotent": True}),
     ("get_direct_access_info", (), {}, "v6.20200815", "GET", "/direct-access-info", {"idempotent": True}),
-    ("start_service", ("ttyd",), {}, "v6.20200815", "POST", "/start-service", {"idempotent": False, "json": {"app": "ttyd"}}),
+    ("start_service", ("ttyd",), {}, "v6.20200815", "POST", "/start-service", {
+        "idempotent": False, "json": {"app": "ttyd"},
+    }),
     (
         "start_service",
         ("ttyd",),

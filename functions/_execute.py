@@ -1,0 +1,69 @@
+"""The bodies of execute and complete calls: modes, run ids, options. They are the same on every protocol generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ai.backend.client.exceptions import InvalidArgument
+
+CODE_MODES: Final = ("query", "continue", "input")
+CONTINUING_MODES: Final = ("continue", "input")
+MODES: Final = (*CODE_MODES, "batch", "complete")
+
+BATCH_OPTIONS: Final[Mapping[str, Any]] = {"clean": None, "build": None, "buildLog": False, "exec": None}
+COMPLETE_OPTIONS: Final[Mapping[str, Any]] = {"row": 0, "col": 0, "line": "", "post": ""}
+
+
+def check_mode(mode: object) -> None:
+    """Refuse what is no execution mode.
+
+    Raises:
+        InvalidArgument: It is not one of :data:`MODES`.
+    """
+    if mode not in MODES:
+        raise InvalidArgument("mode", mode, f"Invalid execution mode: {mode}; must be one of {', '.join(MODES)}")
+
+
+def run_body(run_id: str | None, code: str | None, mode: str, opts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The body of one step of a run, in any mode but ``complete``.
+
+    ``runId`` is always there; null starts a run, but the server takes no null to continue one.
+
+    Raises:
+        InvalidArgument: No code, no run to continue, or unknown options.
+    """
+    if run_id is not None and (not isinstance(run_id, str) or not run_id):
+        raise InvalidArgument("run_id", run_id, "must be the runId of the result before, or None for a new run")
+    if mode in CONTINUING_MODES and run_id is None:
+        raise InvalidArgument("run_id", run_id, f"must be the runId of the result before in mode {mode!r}")
+    if mode == "batch":
+        options = _options(opts, BATCH_OPTIONS)
+        options["buildLog"] = bool(options["buildLog"])
+        return {"mode": mode, "code": code or "", "runId": run_id, "options": options}
+    return {"mode": mode, "code": _code(code), "runId": run_id}
+
+
+def complete_body(code: str | None, opts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The body of a request for completions.
+
+    Raises:
+        InvalidArgument: No code, or unknown options.
+    """
+    return {"code": _code(code), "options": _options(opts, COMPLETE_OPTIONS)}
+
+
+def _code(code: str | None) -> str:
+    if not isinstance(code, str):
+        raise InvalidArgument("code", code, "must be text: the code argument is not given")
+    return code
+
+
+def _options(opts: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    given: Any = opts or {}
+    if not isinstance(given, Mapping):
+        raise InvalidArgument("opts", opts, "must be a mapping")
+    for key in given:
+        if key not in defaults:
+            raise InvalidArgument("opts", key, f"must have no other keys than {', '.join(defaults)}")
+    return {**defaults, **given}
