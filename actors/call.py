@@ -52,18 +52,22 @@ class Options(NamedTuple):
 class Owner(Protocol):
     """What a call asks of the runtime that accepted it. Any thread."""
 
-    def abandon(self, call: Call) -> None: ...
+    def abandon(self, call: Call) -> None:
+        """The call's future was cancelled: give up what is under way."""
 
-    def run_callbacks(self, function: Callable[[], object]) -> None: ...
+    def run_callbacks(self, function: Callable[[], object]) -> None:
+        """Run done-callbacks where users' code belongs."""
 
-    def disown(self, call: Call) -> bool: ...
+    def disown(self, call: Call) -> bool:
+        """In a forked child, end the call's future and say True."""
+        ...
 
 
 class Call:
     """One accepted call, from submission to its end. After submission it belongs to the hub.
 
     Attributes:
-        name: The API function's name, for logs and errors.
+        name: The API function's name.
         actor: Name of the function actor that runs it.
         recipe: The suspended recipe.
         future: What the caller holds.
@@ -104,7 +108,12 @@ class Call:
         self.future: CallFuture[Any]
 
     def __repr__(self) -> str:
-        return f"<Call {self.name}>"
+        return f"<Call {self.full_name}>"
+
+    @property
+    def full_name(self) -> str:
+        """``Proxy.function``."""
+        return f"{self.actor}.{self.name}"
 
     def abandon(self) -> None:
         """The future was cancelled: give up what is under way. Any thread."""

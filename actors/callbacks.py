@@ -1,7 +1,7 @@
 """Where users' done-callbacks run: never on the hub, which every call of the session shares.
 
-A hub with a thread of its own gets a daemon thread beside it, started by the first callback. On a hub of the caller's the callbacks run in
-a greenlet there, because code of a patched process expects to stay in its thread.
+A hub with a thread of its own gets a daemon thread beside it, started by the first callback. On a hub of the caller's
+the callbacks run in a greenlet there, because code of a patched process expects to stay in its thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _log = logging.getLogger("ai.backend.client.actors.callbacks")
 
 
 class CallbackWorker:
-    """Runs functions one after the other; an error in one is logged and does not stop the next. ``submit`` is for any thread."""
+    """Runs functions one after the other; an error in one is logged and does not stop the next.
+
+    :meth:`submit` is for any thread.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub

@@ -1,7 +1,8 @@
 """The in-flight table, in the order in which its calls are due.
 
-Calls with the same limit are accepted in the order of their deadlines, so one insertion-ordered dictionary per distinct limit is sorted for
-nothing, and a sweep stops at the first live call: it costs 0.15 µs where a scan of 10,000 calls costs 329 µs.
+Calls with the same limit are accepted in the order of their deadlines, so one insertion-ordered dictionary per distinct
+limit is sorted for nothing, and a sweep stops at the first live call: it costs 0.15 µs where a scan of 10,000 calls
+costs 329 µs.
 """
 
 from __future__ import annotations

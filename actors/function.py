@@ -13,7 +13,8 @@ from ai.backend.client.actors.turn import Mailbox, TurnActor
 class FunctionActor(TurnActor):
     """Runs a recipe up to its next step, hands the step to the supervisor, and resumes the recipe with the answer.
 
-    It keeps nothing of a call between two messages (a suspended recipe travels in its call), so a fresh actor can take over at any time.
+    It keeps nothing of a call between two messages (a suspended recipe travels in its call), so a fresh actor can take
+    over at any time.
 
     Args:
         hub: Where it lives.
@@ -67,4 +68,8 @@ class FunctionActor(TurnActor):
         """Nothing starts here any more."""
         call = getattr(message, "call", None)
         if call is not None:
-            self._supervisor.put(Finished(call, None, None) if call.ended else Crashed(self.name, call, RuntimeError("the actor has ended")))
+            self._supervisor.put(
+                Finished(call, None, None)
+                if call.ended
+                else Crashed(self.name, call, RuntimeError("the actor has ended"))
+            )

@@ -6,8 +6,8 @@ States and moves::
        │  └─── settle(error) ──▶ FINISHED
        └────── cancel() ───────▶ CANCELLED_AND_NOTIFIED
 
-The first move wins, whichever thread makes it; every later one reports that it lost. There is no RUNNING state: a call on the wire can be
-cancelled like a queued one.
+The first move wins, whichever thread makes it; every later one reports that it lost. There is no RUNNING state: a call
+on the wire can be cancelled like a queued one.
 """
 
 from __future__ import annotations
@@ -36,15 +36,18 @@ CANCELLED = "CANCELLED_AND_NOTIFIED"
 class CallFuture(concurrent.futures.Future[T]):
     """The outcome of one call: a standard :class:`concurrent.futures.Future` that can also be awaited.
 
-    * ``result()``, ``exception()``, ``cancel()``, ``add_done_callback()``, :func:`concurrent.futures.wait` and ``as_completed`` work from
-      any thread. In a thread that has a gevent hub only the calling greenlet waits, whether the process is patched or not.
-    * ``await`` works in any asyncio loop; so do ``asyncio.create_task``, ``gather``, ``wait_for`` and ``shield``, since a call is a coroutine
-      as far as asyncio is concerned. Only :func:`asyncio.wait` wants a task made of it.
-    * ``cancel()`` is honest: a call that waits is dropped and never sent; one on the wire is abandoned and its connection closed.
+    * ``result()``, ``exception()``, ``cancel()``, ``add_done_callback()``, :func:`concurrent.futures.wait` and
+      ``as_completed`` work from any thread. In a thread that has a gevent hub only the calling greenlet waits, whether
+      the process is patched or not.
+    * ``await`` works in any asyncio loop; so do ``asyncio.create_task``, ``gather``, ``wait_for`` and ``shield``, since
+      a call is a coroutine as far as asyncio is concerned. Only :func:`asyncio.wait` wants a task made of it.
+    * ``cancel()`` is honest: a call that waits is dropped and never sent; one on the wire is abandoned and its
+      connection closed.
 
-    It is light: it makes a condition variable only when the standard library asks for one. That leans on private names of the standard class
-    (``_state``, ``_condition``, ``_waiters``, ``_result``, ``_exception``), which ``tests/unit/actors/test_future.py`` pins. Against the plain
-    subclass it saves about 7 µs of a call with 64 greenlets (``tools/bench/spine``).
+    It is light: it makes a condition variable only when the standard library asks for one. That leans on private names
+    of the standard class (``_state``, ``_condition``, ``_waiters``, ``_result``, ``_exception``), which
+    ``tests/unit/actors/test_future.py`` pins. Against the plain subclass it saves about 7 µs of a call with 64
+    greenlets (``tools/bench/spine``).
     """
 
     # Shared until an instance sets its own: an unsettled future is a small dictionary.
@@ -56,7 +59,7 @@ class CallFuture(concurrent.futures.Future[T]):
 
     def __init__(self, call: Call | None = None) -> None:
         # The standard __init__ would make the condition.
-        self._waiters: list[Any] = []  # type: ignore[misc]  # the standard library's
+        self._waiters: list[Any] = []
         self._wakers: list[Callable[[], object]] = []
         self._call = call
 
@@ -174,7 +177,10 @@ class CallFuture(concurrent.futures.Future[T]):
         return self.result(timeout if block else 0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait for the call's error; None when it has a value. Raises as :meth:`result` does when cancelled or not in time."""
+        """Wait for the call's error; None when it has a value.
+
+        Raises as :meth:`result` does when the call was cancelled, or did not end in time.
+        """
         if self._state == PENDING and not self._wait(timeout):
             raise concurrent.futures.TimeoutError(f"no result after {timeout} s")
         if self._state == CANCELLED:
@@ -182,9 +188,10 @@ class CallFuture(concurrent.futures.Future[T]):
         return self._exception
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
-        """Call ``fn(future)`` when the call has ended: on the session's callback worker, or at once in the calling thread.
+        """Call ``fn(future)`` when the call has ended.
 
-        Errors of the function are logged and go no further.
+        On the session's callback worker, or at once in the calling thread when the call has ended already.
+                Errors of the function are logged and go no further.
         """
         self.__dict__.setdefault("_callbacks", collections.deque()).append(fn)
         if self._state != PENDING:
@@ -218,7 +225,10 @@ class CallFuture(concurrent.futures.Future[T]):
             raise
 
     def on_settled(self, function: Callable[[], object]) -> None:
-        """For the runtime: call a short, harmless function at the end, on whatever thread settles the future, or at once. At most twice."""
+        """For the runtime: call a short, harmless function at the end, or at once if that has come.
+
+        It may be called twice, on whatever thread settles the future.
+        """
         self._wakers.append(function)
         if self._state != PENDING:
             function()

@@ -1,10 +1,11 @@
 """The hub: one gevent event loop on which everything of a session runs.
 
-In a process that is not monkey-patched the hub has a daemon OS thread of its own. In a patched one it is the caller's own hub, provided
-that the caller is the main thread (any other native thread could end before the session). Nothing is ever patched here.
+In a process that is not monkey-patched the hub has a daemon OS thread of its own. In a patched one it is the caller's
+own hub, provided that the caller is the main thread (any other native thread could end before the session). Nothing is
+ever patched here.
 
-Only this package touches gevent, locks and threads. Locks and threads are the original ones, so that a session made before
-``patch_all()`` keeps working after it.
+Only this package touches gevent, locks and threads. Locks and threads are the original ones, so that a session made
+before ``patch_all()`` keeps working after it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ _log = logging.getLogger("ai.backend.client.actors.hub")
 class Runnable(Protocol):
     """What the hub's queue holds: mailboxes, resumptions, one-off callbacks."""
 
-    def run(self) -> None: ...
+    def run(self) -> object:
+        """Do what is to be done. Running it twice must be harmless."""
 
 
 class Callback:
@@ -88,9 +90,11 @@ class Timer:
 class Hub:
     """One event loop and the ways into it.
 
-    ``schedule``, ``call``, ``stop`` and ``join`` may be used from any thread. Everything else belongs to the hub's own thread.
+    ``schedule``, ``call``, ``stop`` and ``join`` may be used from any thread. Everything else belongs to the hub's own
+    thread.
 
-    Life: :meth:`start` → running → :meth:`stop` → stopped. What is scheduled after the end still runs, on the thread that schedules it,
+    Life: :meth:`start` → running → :meth:`stop` → stopped. What is scheduled after the end still runs, on the thread
+        that schedules it,
     so that a message to a dead actor is answered and not lost.
 
     Attributes:
@@ -99,7 +103,8 @@ class Hub:
         stopped: Whether its loop has ended.
         teardown: Called on the hub, once, before its loop ends: must leave no watcher, greenlet or socket behind.
         last_words: Called, once, by whichever thread ends the hub, when the loop is gone.
-        inherited: Called in a forked child: must close the child's copies of what the hub holds, without touching the loop.
+        inherited: Called in a forked child: must close the child's copies of what the hub holds, without touching the
+            loop.
     """
 
     def __init__(self) -> None:
@@ -192,10 +197,13 @@ class Hub:
             self._finish()
 
     def join(self, timeout: float) -> bool:
-        """Wait until the hub's thread has ended. Not from a greenlet that others need, unless the thread is about to end.
+        """Wait until the hub's thread has ended.
+
+        Not from a greenlet that others need, unless the thread is about to end.
 
         Returns:
-            False when it did not end in ``timeout`` seconds. At once True on the hub's own thread, and where the hub is the caller's.
+            False when it did not end in ``timeout`` seconds. At once True on the hub's own thread, and where the hub is
+            the caller's.
         """
         if not self.own_thread or get_ident() == self._thread:
             return True
@@ -213,8 +221,8 @@ class Hub:
     def schedule(self, item: Runnable) -> None:
         """Run an item on the hub, in order. Any thread.
 
-        One wake-up serves a burst: the flag may be set twice by racing threads (harmless), and no wake-up is lost, because producers
-        append before they look and the drain clears the flag before it looks.
+        One wake-up serves a burst: the flag may be set twice by racing threads (harmless), and no wake-up is lost,
+        because producers append before they look and the drain clears the flag before it looks.
         """
         self._dirty.append(item)
         if self.stopped:
@@ -246,7 +254,9 @@ class Hub:
                     item.run()
                 except BaseException as error:
                     self.report(error, f"an item of the hub failed: {item!r}")
-                dirty.popleft()  # only now: an interrupt between two lines loses nothing; running an item twice is harmless
+                # Only now: an interrupt between two lines loses nothing, and running an item twice is harmless.
+                if dirty and dirty[0] is item:  # gone if the item ended the hub
+                    dirty.popleft()
         finally:
             self._signalled = False
             if dirty and not self._signalled:
@@ -262,12 +272,15 @@ class Hub:
             item.run()
 
     def report(self, error: BaseException, text: str) -> None:
-        """Log an error that has nowhere else to go. An interrupt goes on to the main greenlet too; see :meth:`hand_on`."""
+        """Log an error that has nowhere else to go.
+
+        An interrupt goes on to the main greenlet too; see :meth:`hand_on`.
+        """
         _log.error(text, exc_info=error)
         self.hand_on(error)
 
     def hand_on(self, error: BaseException) -> None:
-        """Ctrl-C hit code of ours, on a hub of the caller's: raise it in the main greenlet, whose business it is, before anything else."""
+        """Ctrl-C hit code of ours, on a hub of the caller's: raise it in the main greenlet, before anything else."""
         if isinstance(error, KeyboardInterrupt) and not self.own_thread:
             self.gevent_hub.handle_system_error(type(error), error)
 
@@ -276,7 +289,8 @@ class Hub:
     def soon(self, function: Callable[..., object], *args: Any) -> None:
         """Call ``function(*args)`` at the end of this turn of the loop, together with all others.
 
-        Futures are settled this way: waiters are woken in one burst, which halves the thread switches of 32 calling threads.
+        Futures are settled this way: waiters are woken in one burst, which halves the thread switches of 32 calling
+        threads.
         """
         outcomes = self._outcomes
         if not outcomes:
@@ -344,7 +358,7 @@ def _stop_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """The child has a copy of every hub and no thread to run it: it must not touch them, only drop what they share with the parent."""
+    """The child has a copy of every hub and no thread to run it: it must only drop what it shares with the parent."""
     for hub in list(_live):
         _live.discard(hub)
         _abandoned.append(hub)

@@ -1,7 +1,8 @@
 """Lanes: greenlets that do a session's waiting.
 
-An actor never waits, so what must wait (an HTTP exchange, a job in a native thread) is handed to a lane. Lanes grow on demand up to a limit;
-what finds none free stands in line. A call in line costs about 2 KiB, a lane with its connection about 10 KiB.
+An actor never waits, so what must wait (an HTTP exchange, a job in a native thread) is handed to a lane. Lanes grow on
+demand up to a limit; what finds none free stands in line. A call in line costs about 2 KiB, a lane with its connection
+about 10 KiB.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of a session. For code in the hub's own greenlet (actors, timers), which gets control back when a lane waits.
+    """The lanes of a session.
+
+    For code in the hub's own greenlet (actors, timers), which gets control back when a lane waits.
 
     Args:
         hub: Where they live.
         limit: How many there may be.
-        work: Called on a lane with a call and its step; may wait, must deliver the outcome itself, must let :class:`Abandoned` through.
+        work: Called on a lane with a call and its step; may wait, must deliver the outcome itself, must let
+            :class:`Abandoned` through.
         failed: Called when ``work`` raised anything else.
     """
 
@@ -118,7 +122,10 @@ class Lanes:
             self._all.discard(lane)
 
     def abandon(self, call: Call) -> None:
-        """Stop working on a call that has ended. Its connection is closed by whoever holds it, since an exception passes."""
+        """Stop working on a call that has ended.
+
+        Its connection is closed by whoever holds it, since an exception passes.
+        """
         if self._line.pop(call, None) is not None:
             return
         lane = call.lane

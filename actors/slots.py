@@ -12,8 +12,8 @@ from ai.backend.client.actors.waiting import waiter
 class Slots:
     """Tokens for calls in flight. Any thread.
 
-    Taking a free token is one pop from a deque (0.03 µs; a ``BoundedSemaphore`` takes 0.8 µs). Who finds none waits in line, as a thread or
-    as a greenlet.
+    Taking a free token is one pop from a deque (0.03 µs; a ``BoundedSemaphore`` takes 0.8 µs). Who finds none waits in
+    line, as a thread or as a greenlet.
 
     Args:
         number: How many tokens there are.

@@ -1,8 +1,9 @@
 """Sockets for lanes: what a library believes to be a blocking socket, while only the calling lane waits.
 
-A :class:`HubSocket` is a non-blocking socket with one I/O watcher that stays armed for the connection's life. That saves two system calls
-per exchange against gevent's own sockets, and it notices when the server closes an idle connection (:attr:`HubSocket.stale`) without asking
-before each send. TLS runs over memory buffers (:class:`TLSSocket`), so the handshake waits cooperatively with any ``ssl`` context.
+A :class:`HubSocket` is a non-blocking socket with one I/O watcher that stays armed for the connection's life. That
+saves two system calls per exchange against gevent's own sockets, and it notices when the server closes an idle
+connection (:attr:`HubSocket.stale`) without asking before each send. TLS runs over memory buffers (:class:`TLSSocket`),
+so the handshake waits cooperatively with any ``ssl`` context.
 """
 
 from __future__ import annotations
@@ -101,11 +102,12 @@ def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
 class HubSocket:
     """A connected TCP socket, for one lane at a time.
 
-    Has those methods of :class:`socket.socket` that urllib3 and http.client use. ``recv`` and ``sendall`` keep to ``settimeout``.
+    Has those methods of :class:`socket.socket` that urllib3 and http.client use. ``recv`` and ``sendall`` keep to
+    ``settimeout``.
 
     Attributes:
-        stale: Something came (data, or the end of the stream) while nobody was reading. On an idle connection that means that it must not
-            be used for another request.
+        stale: Something came (data, or the end of the stream) while nobody was reading. On an idle connection that
+            means that it must not be used for another request.
     """
 
     def __init__(self, hub: Hub, raw: Any) -> None:
@@ -118,7 +120,8 @@ class HubSocket:
         self._closing = False
         self.stale = False
         # ref=False: an idle connection must not keep the caller's hub alive.
-        # The priority lets it run before the drain in the same turn of the loop, so that `stale` is as new as the latest poll.
+        # The priority lets it run before the drain in the same turn of the loop, so that `stale` is as new as the
+        # latest poll.
         self._watcher = hub.loop.io(raw.fileno(), READ, ref=False, priority=hub.loop.MAXPRI)
         self._watcher.start(self._readable)
         _open_sockets.setdefault(hub, set()).add(self)
@@ -170,7 +173,10 @@ class HubSocket:
                     self.rearm()
 
     def has_news(self) -> bool:
-        """Ask the kernel whether something came, or the peer closed. For a connection that has been idle since the loop's latest poll."""
+        """Ask the kernel whether something came, or the peer closed.
+
+        For a connection that has been idle since the loop's latest poll.
+        """
         try:
             self._raw.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -221,7 +227,9 @@ class HubSocket:
         if sent < len(view):
             view = memoryview(view)
             while sent < len(view):
-                gevent.socket.wait_write(self._raw.fileno(), timeout=self._timeout, timeout_exc=TimeoutError("timed out"))
+                gevent.socket.wait_write(
+                    self._raw.fileno(), timeout=self._timeout, timeout_exc=TimeoutError("timed out")
+                )
                 sent += self._send_raw(view[sent:])
 
     def send(self, data: Any, flags: int = 0) -> int:
@@ -286,7 +294,7 @@ class HubSocket:
         self.stale = True
 
     def drop(self) -> None:
-        """Close this process's copy of the descriptor and nothing else: for a forked child, which must not touch the loop's watchers."""
+        """Close this process's copy of the descriptor and nothing else: for a forked child."""
         self._watcher.stop()
         self._raw.close()
         self.stale = True
@@ -311,7 +319,10 @@ class _Reader(io.RawIOBase):
 
 
 class TLSSocket(HubSocket):
-    """TLS over a :class:`HubSocket`, which it takes over. The handshake is done by the constructor, on the calling lane."""
+    """TLS over a :class:`HubSocket`, which it takes over.
+
+    The handshake is done by the constructor, on the calling lane.
+    """
 
     def __init__(self, plain: HubSocket, context: ssl.SSLContext, server_hostname: str | None) -> None:
         hub, raw, timeout = plain._hub, plain._raw, plain._timeout
@@ -324,13 +335,9 @@ class TLSSocket(HubSocket):
         self._outgoing = ssl.MemoryBIO()
         try:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
-            while True:
-                try:
-                    self._tls.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    self._flush()
-                    self._fill()
+            while not self._shake_hands():
+                self._flush()
+                self._fill()
             self._flush()
         except BaseException:
             try:
@@ -353,14 +360,29 @@ class TLSSocket(HubSocket):
             self._incoming.write_eof()
 
     def recv(self, size: int) -> bytes:
+        """Read at most ``size`` decrypted bytes; empty at the end of the stream."""
         while True:
-            try:
-                return self._tls.read(size)
-            except ssl.SSLWantReadError:
-                self._flush()
-                self._fill()
-            except ssl.SSLZeroReturnError:
-                return b""
+            data = self._read_decrypted(size)
+            if data is not None:
+                return data
+            self._flush()
+            self._fill()
+
+    def _read_decrypted(self, size: int) -> bytes | None:
+        """None: more has to come first. A method of its own, so that what fails later is not chained to "want read"."""
+        try:
+            return self._tls.read(size)
+        except ssl.SSLWantReadError:
+            return None
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def _shake_hands(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
 
     def send_some(self, data: bytes | memoryview) -> int:
         """Encrypts and sends everything: with TLS there is no telling how much of a record left."""
@@ -368,6 +390,7 @@ class TLSSocket(HubSocket):
         return len(data)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
+        """Encrypt and write everything."""
         view = memoryview(data)
         while len(view):
             view = view[self._tls.write(view[:CHUNK]) :]
@@ -393,7 +416,9 @@ class TLSSocket(HubSocket):
 def tls_context(minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> ssl.SSLContext:
     """A client context whose ``wrap_socket`` makes a :class:`TLSSocket`. It trusts nobody yet and checks names."""
 
-    class HubSSLContext(ssl.SSLContext):  # made here, so that it derives from what ``ssl`` holds now: it may have been patched since
+    class HubSSLContext(
+        ssl.SSLContext
+    ):  # made here, so that it derives from what ``ssl`` holds now: it may have been patched since
         def wrap_socket(self, sock: Any, *_: Any, server_hostname: Any = None, **__: Any) -> Any:
             return TLSSocket(sock, self, server_hostname)
 

@@ -9,12 +9,12 @@ from ai.backend.client.actors.hub import monotonic
 
 INTENSITY = 10
 PERIOD = 5.0
-"""At most ``INTENSITY`` restarts in ``PERIOD`` seconds. The window is the one of Erlang/OTP supervisors; they allow one restart, for processes
-that do one job each, while one of our actors serves thousands of calls."""
+"""At most ``INTENSITY`` restarts in ``PERIOD`` seconds. The window is the one of Erlang/OTP supervisors; they allow one
+restart, for processes that do one job each, while one of our actors serves thousands of calls."""
 
 
 class RestartBudget:
-    """Restart intensity in the sense of Erlang/OTP: more crashes than this in the window mean that restarting does not help.
+    """Restart intensity in the sense of Erlang/OTP: with more crashes than this in the window, restarts do not help.
 
     Args:
         intensity: How many restarts are allowed in the window.
@@ -22,7 +22,9 @@ class RestartBudget:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, intensity: int = INTENSITY, period: float = PERIOD, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, intensity: int = INTENSITY, period: float = PERIOD, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._intensity = intensity
         self._period = period
         self._clock = clock

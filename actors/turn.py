@@ -1,18 +1,19 @@
 """Turn actors: pykka actors without a stack of their own.
 
-The hub's drain runs an actor's whole batch of messages in one turn. Since an actor never waits, it needs no thread and no greenlet; a
-handler that tries to wait is refused at once (:func:`~ai.backend.client.actors.waiting.waiter` raises on the hub). All hops of a call
-together cost 1-3 µs this way, against 24 µs and more for one hop between two threads.
+The hub's drain runs an actor's whole batch of messages in one turn. Since an actor never waits, it needs no thread and
+no greenlet; a handler that tries to wait is refused at once (:func:`~ai.backend.client.actors.waiting.waiter` raises on
+the hub). All hops of a call together cost 1-3 µs this way, against 24 µs and more for one hop between two threads.
 
-Built on pykka's documented seam (``_create_actor_inbox``, ``_create_future``, ``_start_actor_loop``). Beyond it, this module calls
-``_actor_loop_setup``, ``_handle_receive`` and ``_actor_loop_teardown`` and reads ``Envelope``; ``tests/unit/actors/test_turn.py`` pins them.
+Built on pykka's documented seam (``_create_actor_inbox``, ``_create_future``, ``_start_actor_loop``). Beyond it, this
+module calls ``_actor_loop_setup``, ``_handle_receive`` and ``_actor_loop_teardown`` and reads ``Envelope``;
+``tests/unit/actors/test_turn.py`` pins them.
 """
 
 from __future__ import annotations
 
 import collections
 import sys
-from typing import Any
+from typing import Any, Self
 
 import pykka
 from pykka import ActorRegistry
@@ -98,8 +99,9 @@ class AskFuture(pykka.Future[Any]):
 class TurnActor(pykka.Actor):
     """Base of the session's actors.
 
-    Subclasses write :meth:`receive` for bare messages, which others put into :attr:`mailbox`. ``ask``, ``tell``, proxies and ``stop`` of pykka work too, from any thread. After its
-    start an actor leaves pykka's registry, so that another library's ``ActorRegistry.stop_all()`` does not end our sessions.
+    Subclasses write :meth:`receive` for bare messages, which others put into :attr:`mailbox`. ``ask``, ``tell``,
+    proxies and ``stop`` of pykka work too, from any thread. After its start an actor leaves pykka's registry, so that
+    another library's ``ActorRegistry.stop_all()`` does not end our sessions.
 
     Nothing that a handler raises, ``BaseException`` included, ends the actor or anybody else's: see :meth:`crashed`.
     """
@@ -108,6 +110,15 @@ class TurnActor(pykka.Actor):
         self.hub = hub
         self.mailbox = Mailbox(hub)
         super().__init__()
+
+    @classmethod
+    def launch(cls, *args: Any) -> Self:
+        """Start an actor, and return the actor itself: somebody has to hold it, since pykka's references are weak."""
+        reference = cls.start(*args)
+        actor: Self | None = reference._actor_weakref()
+        if actor is None:
+            raise RuntimeError(f"{cls.__name__} did not start")
+        return actor
 
     def _create_actor_inbox(self) -> Mailbox:  # type: ignore[override]  # a static method there; ours needs the hub
         return self.mailbox

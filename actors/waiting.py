@@ -1,7 +1,7 @@
 """How a thread or a greenlet waits for something that another thread brings about, without blocking its neighbours.
 
-:func:`waiter` looks at who is asking: a plain thread waits on a lock, a greenlet gives its hub back. That holds in patched and in unpatched
-processes, because what counts is whether the thread has a gevent hub, not what was patched.
+:func:`waiter` looks at who is asking: a plain thread waits on a lock, a greenlet gives its hub back. That holds in
+patched and in unpatched processes, because what counts is whether the thread has a gevent hub, not what was patched.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ThreadWaiter:
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock = allocate_lock()  # type: ignore[call-arg]  # typed as the function that it is at run time
+        self._lock = allocate_lock()
         self._lock.acquire()
 
     def wake(self) -> None:
@@ -59,16 +59,20 @@ class GreenletWaiter:
         self._waiter = _GeventWaiter(hub)
 
     def wake(self) -> None:
+        """End the wait, or the next one. Any thread."""
         self._port.deliver(self._waiter.switch)
 
     def wait(self, timeout: float | None) -> bool:
+        """Wait; False when ``timeout`` seconds went by first."""
         port = self._port
         port.enter()
         timer = None
         try:
             if timeout is not None:
                 timer = port.loop.timer(max(timeout, 0.0))
-                timer.start(self._waiter.switch, _EXPIRED, update=True)  # counted from now, not from the loop's latest poll
+                timer.start(
+                    self._waiter.switch, _EXPIRED, update=True
+                )  # counted from now, not from the loop's latest poll
             return self._waiter.get() is not _EXPIRED
         finally:
             port.leave()

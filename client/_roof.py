@@ -1,7 +1,7 @@
 """Names of ground modules that live on a higher floor.
 
-Users import them from here (``from ai.backend.client.auth import Auth``), as with the vendor's client; the modules themselves must not
-import upwards. They resolve on first use, from this one table.
+Users import them from here (``from ai.backend.client.auth import Auth``), as with the vendor's client; the modules
+themselves must not import upwards. They resolve on first use, from this one table.
 """
 
 from __future__ import annotations

@@ -26,8 +26,9 @@
 A cancelled call raises :class:`concurrent.futures.CancelledError` (:class:`asyncio.CancelledError` in the task that was
 cancelled), as any other future does.
 
-Every error of a call says where it happened: ``method``, ``path``, ``endpoint``, ``attempts`` and ``elapsed`` are filled in
-by the session, and stay ``None`` where they do not apply. None of them, nor any message, holds a key, a signature or a token.
+Every error of a call says where it happened: ``method``, ``path``, ``endpoint``, ``attempts`` and ``elapsed`` are
+filled in by the session, and stay ``None`` where they do not apply. None of them, nor any message, holds a key, a
+signature or a token.
 """
 
 from __future__ import annotations
@@ -225,7 +226,8 @@ class ConnectionLost(ConnectionFailed):
     """The request (or a part of it) left, and the connection ended before its answer was complete.
 
     Attributes:
-        stale: Whether the connection had served before and ended without a byte of an answer: most likely the server had given it up.
+        stale: Whether the connection had served before and ended without a byte of an answer: most likely the server
+            had given it up.
     """
 
     sent = True
@@ -285,7 +287,7 @@ class InvalidReply(ProtocolError):
 
 
 class Overloaded(BackendClientError):
-    """As many calls as the session's ``in_flight`` limit allows are under way, and this one could not wait for its turn."""
+    """As many calls as ``in_flight`` allows are under way, and this one was not to wait for its turn."""
 
 
 class SessionClosed(BackendClientError):

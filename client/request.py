@@ -1,7 +1,8 @@
 """One HTTP request of the API and its answer, as values.
 
-Recipes (``functions/``) yield :class:`Request` objects and are resumed with :class:`Response` objects. The same classes are the low-level
-door for users: ``with Request(session, "GET", "/auth").fetch() as response: ...``. Nothing here does I/O; a session does.
+Recipes (``functions/``) yield :class:`Request` objects and are resumed with :class:`Response` objects. The same classes
+are the low-level door for users: ``with Request(session, "GET", "/auth").fetch() as response: ...``. Nothing here does
+I/O; a session does.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def segment(text: str, argument: str = "name") -> str:
 class Request:
     """One request, independent of endpoint, date and signature: those are chosen anew for each attempt.
 
-    Two spellings are understood, that of the vendor's 19.09 releases, with the session first, and the later one without::
+    Two spellings are understood, that of the vendor's 19.09 releases, with the session first, and the later one
+    without::
 
         Request(session, "POST", "/auth", b"...")       # for fetch()
         Request("POST", "/auth", json={"echo": "hi"})   # in recipes
@@ -122,7 +124,8 @@ class Request:
         files: Parts of a multipart body.
         anonymous: Send without signature.
         idempotent: Whether it may be sent again although the server may have acted on it. None: if the method is safe.
-        hold: Seconds that the server may take to answer by design (starting a session, for example). Widens read timeout and deadline.
+        hold: Seconds that the server may take to answer by design (starting a session, for example). Widens read
+            timeout and deadline.
         check_status: Raise :class:`BackendAPIError` for an answer outside 2xx and 3xx.
         reporthook: Kept for the vendor's signature; not called.
 
@@ -242,7 +245,8 @@ class Request:
         """Set the body.
 
         Args:
-            value: Text (sent as UTF-8, ``text/plain``), bytes (``application/octet-stream``) or None for no body (``text/plain``).
+            value: Text (sent as UTF-8, ``text/plain``), bytes (``application/octet-stream``) or None for no body
+                (``text/plain``).
             content_type: Overrides the type.
 
         Raises:
@@ -290,13 +294,18 @@ class Request:
         self.content_type = "multipart/form-data"
 
     def fetch(
-        self, *, anonymous: bool | None = None, response_cls: type[Response] | None = None, check_status: bool | None = None
+        self,
+        *,
+        anonymous: bool | None = None,
+        response_cls: type[Response] | None = None,
+        check_status: bool | None = None,
     ) -> FetchContextManager:
         """Send the request through its session.
 
         Args:
             anonymous: Send without signature; default as constructed.
-            response_cls: Ignored: the class follows from ``with`` (:class:`Response`) or ``async with`` (:class:`AsyncResponse`).
+            response_cls: Ignored: the class follows from ``with`` (:class:`Response`) or ``async with``
+                (:class:`AsyncResponse`).
             check_status: Raise for an error status; default as constructed.
 
         Returns:
@@ -314,7 +323,9 @@ class Request:
 
     def _bound_session(self) -> Any:
         if self.session is None:
-            raise InvalidArgument("session", None, "the request was made without a session: use Request(session, method, path)")
+            raise InvalidArgument(
+                "session", None, "the request was made without a session: use Request(session, method, path)"
+            )
         return self.session
 
 
@@ -399,7 +410,10 @@ class Response:
 
 
 class AsyncResponse(Response):
-    """The same answer as ``async with`` yields it: :meth:`text`, :meth:`json`, :meth:`aread` and :meth:`areadall` are coroutines."""
+    """The same answer as ``async with`` yields it.
+
+    :meth:`text`, :meth:`json`, :meth:`aread` and :meth:`areadall` are coroutines.
+    """
 
     __slots__ = ()
 
@@ -437,7 +451,9 @@ class FetchContextManager:
         response.session = session
         return response
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None
 
     async def __aenter__(self) -> AsyncResponse:
@@ -446,6 +462,7 @@ class FetchContextManager:
         response = await pending
         return AsyncResponse(response.status, response.content, response.raw_response, session)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None
-

@@ -1,8 +1,8 @@
 """How an API function is written, and how it becomes callable.
 
-A recipe is a generator: it yields what it needs done (a :class:`~ai.backend.client.request.Request`, or an :class:`Offload` for work that
-blocks), is resumed with the answer, and returns the function's value. It knows no thread and no socket, so that one definition serves
-blocking and future-returning sessions::
+A recipe is a generator: it yields what it needs done (a :class:`~ai.backend.client.request.Request`, or an
+:class:`Offload` for work that blocks), is resumed with the answer, and returns the function's value. It knows no thread
+and no socket, so that one definition serves blocking and future-returning sessions::
 
     class Manager(BaseFunction[M]):
         @api_class_function
@@ -85,7 +85,9 @@ class BoundFunction(Generic[P, T]):
         return f"<API function {self.name}>"
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
-        """Start the call and return at once, on either kind of session; waits only where the limit of calls in flight is reached.
+        """Start the call and return at once, on either kind of session.
+
+        Waits only where the limit of calls in flight is reached.
 
         Returns:
             The call's future.
@@ -104,6 +106,7 @@ class BlockingFunction(BoundFunction[P, T]):
     """An API function of a ``Session``: a call waits for the value."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """:meth:`submit`, and wait. Whatever ends the wait early (Ctrl-C, ``gevent.Timeout``) cancels the call."""
         value: T = self._session._wait(self.submit(*args, **kwargs))
         return value
 
@@ -112,6 +115,7 @@ class FutureFunction(BoundFunction[P, T]):
     """An API function of an ``AsyncSession``: a call returns its future."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
+        """:meth:`submit`."""
         return self.submit(*args, **kwargs)
 
 
@@ -124,7 +128,7 @@ class ApiFunction(Generic[P, T]):
     """
 
     def __init__(self, recipe: Callable[..., Recipe[T]], on_class: bool) -> None:
-        functools.update_wrapper(self, recipe)  # type: ignore[arg-type]  # it does work on objects
+        functools.update_wrapper(self, recipe)  # type: ignore[arg-type]  # works on any object
         self.recipe = recipe
         self.on_class = on_class
         self.__name__: str = recipe.__name__
@@ -156,7 +160,7 @@ class ApiFactory(ApiFunction[P, Any]):
 
     if TYPE_CHECKING:
 
-        @overload  # type: ignore[override]  # narrower on purpose
+        @overload  # narrower on purpose
         def __get__(self, instance: Any, owner: type[FS]) -> BlockingFunction[P, FS]: ...
 
         @overload

@@ -1,10 +1,12 @@
 """How to send: one stock :class:`requests.adapters.HTTPAdapter` with its public hooks overridden.
 
-``send`` itself is not touched, so what replaces ``HTTPAdapter.send`` (the ``responses`` library, for example) sees every request.
+``send`` itself is not touched, so what replaces ``HTTPAdapter.send`` (the ``responses`` library, for example) sees
+every request.
 """
 
 from __future__ import annotations
 
+import ssl
 import urllib.parse
 from typing import Any
 
@@ -25,7 +27,7 @@ from ai.backend.client.sessions.prepare import PreparedAttempt
 class PlainResponse(requests.Response):
     """A :class:`requests.Response` over a finished answer. Headers and cookies are made when somebody asks."""
 
-    history: list[requests.Response] = []
+    history: list[requests.Response] = []  # noqa: RUF012  # as in the base class; never changed, redirects are off
     encoding = "utf-8"
     _content_consumed = True
     _next = None
@@ -55,7 +57,9 @@ class PlainResponse(requests.Response):
 
 
 class LaneAdapter(HTTPAdapter):
-    """The session's adapter. Pools are per endpoint, made when first needed; they hold as many connections as there are lanes.
+    """The session's adapter.
+
+    Pools are per endpoint, made when first needed; they hold as many connections as there are lanes.
 
     Args:
         hub: Where the connections live.
@@ -74,24 +78,24 @@ class LaneAdapter(HTTPAdapter):
     # -- requests' hooks ----------------------------------------------------------------------------------------------
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        """requests' hook: the pool for a request."""
+        """Requests' hook: the pool for a request."""
         endpoint: Endpoint = request.endpoint
         if endpoint.pool is None:
             endpoint.pool = self._make_pool(endpoint)
         return endpoint.pool
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """requests' hook: nothing, the pool's TLS context was made with the session's settings."""
+        """Requests' hook: nothing, the pool's TLS context was made with the session's settings."""
 
     def request_url(self, request: Any, proxies: Any) -> str:
-        """requests' hook: what stands on the request line."""
+        """Requests' hook: what stands on the request line."""
         attempt: PreparedAttempt = request
         if attempt.endpoint.scheme == "http" and getattr(attempt.endpoint.pool, "proxy", None) is not None:
             return attempt.url or ""
         return attempt.target
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """requests' hook: wrap an answer."""
+        """Requests' hook: wrap an answer."""
         if resp.__class__ is PlainReply:
             return PlainResponse(req, resp, self)
         return super().build_response(req, resp)
@@ -112,10 +116,14 @@ class LaneAdapter(HTTPAdapter):
             options["ssl_context"] = self._tls_context()
         proxy = self._proxy_for(endpoint)
         if proxy is not None:
-            pool = self._proxy_manager(proxy, options).connection_from_host(endpoint.host_name, endpoint.port, endpoint.scheme)
+            pool = self._proxy_manager(proxy, options).connection_from_host(
+                endpoint.host_name, endpoint.port, endpoint.scheme
+            )
             pool.ConnectionCls = self._classes[endpoint.scheme == "https"]
         else:
-            pool = (TLSLanePool if endpoint.scheme == "https" else LanePool)(endpoint.host_name, endpoint.port, **options)
+            pool = (TLSLanePool if endpoint.scheme == "https" else LanePool)(
+                endpoint.host_name, endpoint.port, **options
+            )
             pool.ConnectionCls = self._classes[endpoint.scheme == "https"]
         self._pools.append(pool)
         return pool
@@ -144,7 +152,7 @@ class LaneAdapter(HTTPAdapter):
             context = sockets.tls_context()
             if config.skip_sslcert_validation:
                 context.check_hostname = False
-                context.verify_mode = 0  # type: ignore[assignment]  # ssl.CERT_NONE; asked for by skip_sslcert_validation
+                context.verify_mode = ssl.CERT_NONE  # asked for by skip_sslcert_validation
             else:
                 context.load_verify_locations(config.ca_bundle or DEFAULT_CA_BUNDLE_PATH)
             if config.client_cert is not None:

@@ -20,8 +20,9 @@ T = TypeVar("T")
 class Batch(Generic[T]):
     """The results of one ``session.map``: an iterator, and an asynchronous iterator. For one consumer.
 
-    Nothing is sent before the first ``next()``. Input is read only there, and only as far as the window reaches: calls in flight plus results
-    not yet taken never exceed ``concurrency``. Leaving early (``break``, :meth:`close`, the end of ``with``) cancels what is open.
+    Nothing is sent before the first ``next()``. Input is read only there, and only as far as the window reaches: calls
+    in flight plus results not yet taken never exceed ``concurrency``. Leaving early (``break``, :meth:`close`, the end
+    of ``with``) cancels what is open.
     """
 
     def __init__(
@@ -92,7 +93,9 @@ class Batch(Generic[T]):
                 return
             future = self._submit(*arguments)
             if not isinstance(future, CallFuture):
-                raise TypeError(f"map needs an API function or a callable that returns a CallFuture, got a {type(future).__name__}")
+                raise TypeError(
+                    f"map needs an API function or a callable that returns a CallFuture, got a {type(future).__name__}"
+                )
             window.add(future)
 
     def _outcome(self, future: CallFuture[T]) -> T:
@@ -117,13 +120,17 @@ class Batch(Generic[T]):
     def __enter__(self) -> Batch[T]:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Batch[T]:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

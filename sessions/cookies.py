@@ -1,7 +1,8 @@
 """The web session's cookies (``endpoint_type="session"``), kept by the session and, on request, in a file.
 
-The file is text in the format of libwww-perl (:class:`http.cookiejar.LWPCookieJar`), readable by its owner only. The vendor's command line
-keeps a pickle under a similar name; that is never loaded, since loading a pickle runs whatever it says.
+The file is text in the format of libwww-perl (:class:`http.cookiejar.LWPCookieJar`), readable by its owner only. The
+vendor's command line keeps a pickle under a similar name; that is never loaded, since loading a pickle runs whatever it
+says.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import email.message
 import http.cookiejar
 import os
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -30,8 +32,8 @@ class WebCookies:
 
     def __init__(self, path: str | None) -> None:
         self.jar = RequestsCookieJar()
-        self._path = path
-        if path is not None and os.path.exists(path):
+        self._path = None if path is None else Path(path)
+        if self._path is not None and self._path.exists():
             stored = http.cookiejar.LWPCookieJar(path)
             try:
                 stored.load(ignore_discard=True)
@@ -41,7 +43,8 @@ class WebCookies:
 
     def header(self, prepared: requests.PreparedRequest) -> str | None:
         """The ``Cookie`` header for a request."""
-        text: str | None = get_cookie_header(self.jar, prepared)
+        # The stubs have no types for it.
+        text: str | None = get_cookie_header(self.jar, prepared)  # type: ignore[no-untyped-call]
         return text
 
     def keep(self, prepared: requests.PreparedRequest, raw: Any) -> None:
@@ -52,7 +55,8 @@ class WebCookies:
         message = email.message.Message()
         for line in lines:
             message["Set-Cookie"] = line
-        self.jar.extract_cookies(MockResponse(message), MockRequest(prepared))  # type: ignore[arg-type]  # as requests does it
+        # As requests itself does it, with stand-ins for what urllib has.
+        self.jar.extract_cookies(MockResponse(message), MockRequest(prepared))  # type: ignore[arg-type]
         self._save()
 
     def _save(self) -> None:
@@ -61,13 +65,13 @@ class WebCookies:
         stored = http.cookiejar.LWPCookieJar()
         for cookie in self.jar:
             stored.set_cookie(cookie)
-        folder = os.path.dirname(os.path.abspath(self._path))
-        os.makedirs(folder, exist_ok=True)
+        folder = self._path.resolve().parent
+        folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".cookies-")  # mode 0600
         os.close(handle)
         try:
             stored.save(name, ignore_discard=True)
-            os.replace(name, self._path)
+            Path(name).replace(self._path)
         except BaseException:
-            os.unlink(name)
+            Path(name).unlink()
             raise

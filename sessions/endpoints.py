@@ -12,7 +12,7 @@ from ai.backend.client.auth import host_header
 
 DOWN_BASE = 0.5
 DOWN_CAP = 30.0
-"""Seconds that an endpoint rests after its first failure, doubled with each further one up to the cap; then it gets another chance."""
+"""Seconds that an endpoint rests after its first failure, doubled with each further one up to the cap."""
 
 
 class Endpoint:
@@ -26,7 +26,19 @@ class Endpoint:
         pool: The transport's connection pool for it.
     """
 
-    __slots__ = ("_down_until", "_failures", "base_path", "host", "host_name", "origin", "pool", "port", "scheme", "signing", "url")
+    __slots__ = (
+        "_down_until",
+        "_failures",
+        "base_path",
+        "host",
+        "host_name",
+        "origin",
+        "pool",
+        "port",
+        "scheme",
+        "signing",
+        "url",
+    )
 
     def __init__(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url)

@@ -58,7 +58,8 @@ class _Core:
         if runtime is not None and runtime.pid == os.getpid():
             return runtime
         if self._pid != os.getpid():
-            # A forked child: the parent's runtime is none of ours, nor is a lock that a thread of the parent may have held.
+            # A forked child: the parent's runtime is none of ours, nor is a lock that a thread of the parent may have
+            # held.
             self._lock = allocate_lock()
             self._pid = os.getpid()
             self.runtime = None
@@ -81,7 +82,7 @@ class _Core:
 
 
 def _dropped(core: _Core, text: str) -> None:
-    """A session was garbage-collected: clean up after it if nobody did. May run on any thread, so it waits for nothing."""
+    """A session was garbage-collected: clean up after it. May run on any thread, so it waits for nothing."""
     runtime = core.runtime
     if runtime is None or core.closed or runtime.pid != os.getpid():
         return
@@ -108,14 +109,15 @@ class proxy(Generic[T]):  # noqa: N801  # reads as a decorator
 class BaseSession(Generic[M]):
     """What both kinds of session have in common. Construct :class:`Session` or :class:`AsyncSession`.
 
-    Constructing does no I/O and starts no thread; ``with``, ``async with``, ``open()`` or the first call opens the session.
+    Constructing does no I/O and starts no thread; ``with``, ``async with``, ``open()`` or the first call opens the
+    session.
 
     Args:
         config: How to reach the cluster. By default :func:`ai.backend.client.config.get_config`.
         proxy_mode: Do not ask the server for its API version when the session opens; the configured one holds.
 
-    Thread-safety: share it between any number of threads, greenlets and tasks. A forked child may go on using an open session: it gets
-    connections of its own; what was in flight in the parent stays the parent's.
+    Thread-safety: share it between any number of threads, greenlets and tasks. A forked child may go on using an open
+    session: it gets connections of its own; what was in flight in the parent stays the parent's.
     """
 
     asynchronous = False
@@ -130,7 +132,9 @@ class BaseSession(Generic[M]):
             timeout=config.read_timeout or None, deadline=config.deadline or None, retries=config.retries
         )
         self._root: BaseSession[M] | None = None
-        self._finalizer = weakref.finalize(self, _dropped, self._core, repr(self))
+        self._finalizer: weakref.finalize[[_Core, str], BaseSession[M]] = weakref.finalize(
+            self, _dropped, self._core, repr(self)
+        )
         self._finalizer.atexit = False  # the hub has an exit hook of its own
 
     def __repr__(self) -> str:
@@ -153,7 +157,7 @@ class BaseSession(Generic[M]):
 
     @property
     def api_version(self) -> tuple[int, str]:
-        """The API version in use, for example ``(7, "20230615")``: the negotiated one once the session is open, the configured one before."""
+        """The API version in use, for example ``(7, "20230615")``: the configured one until it has been negotiated."""
         runtime = self._core.runtime
         return (None if runtime is None else runtime.api_version) or self._core.config.parsed_version
 
@@ -254,7 +258,12 @@ class BaseSession(Generic[M]):
         Returns:
             A subclass whose ``session`` is this session.
         """
-        namespace = {"session": self, "__module__": function.__module__, "__doc__": function.__doc__, "__qualname__": function.__qualname__}
+        namespace = {
+            "session": self,
+            "__module__": function.__module__,
+            "__doc__": function.__doc__,
+            "__qualname__": function.__qualname__,
+        }
         return type(function.__name__, (function,), namespace)
 
     # -- calls --------------------------------------------------------------------------------------------------------
@@ -266,26 +275,29 @@ class BaseSession(Generic[M]):
         try:
             return future.result()
         except BaseException:
-            # An interrupt, gevent.Timeout, a kill: nobody will ask for this answer any more. No effect on a call that has ended.
+            # An interrupt, gevent.Timeout, a kill: nobody will ask for this answer any more. No effect on a call that
+            # has ended.
             future.cancel()
             raise
 
     def _send_request(self, request: Request) -> CallFuture[Response]:
-        return self._submit(f"{request.method} /{request.path}", "Request", _fetch(request))
+        return self._submit("fetch", "Request", _fetch(request))
 
     def with_options(
         self,
         *,
-        timeout: float | None | _NotGiven = NOT_GIVEN,
-        deadline: float | None | _NotGiven = NOT_GIVEN,
+        timeout: float | _NotGiven | None = NOT_GIVEN,
+        deadline: float | _NotGiven | None = NOT_GIVEN,
         retries: int | _NotGiven = NOT_GIVEN,
     ) -> Self:
-        """A view of this session with other limits. It shares connections and life with the session and cannot be closed.
+        """A view of this session with other limits.
+
+        It shares connections and life with the session and cannot be closed.
 
         Args:
             timeout: Seconds that the server may be silent; None: no limit.
-            deadline: Seconds for a call as a whole; None: no limit. A limit given here holds even for calls that the server may hold by
-                design.
+            deadline: Seconds for a call as a whole; None: no limit. A limit given here holds even for calls that the
+                server may hold by design.
             retries: How many times a failed attempt may be repeated.
 
         Raises:
@@ -314,19 +326,21 @@ class BaseSession(Generic[M]):
         """Call a function for every item, many at once.
 
         Args:
-            function: An API function (``session.Kernel.get_or_create``; its ``submit`` is used), or any callable that returns a
-                :class:`CallFuture`.
+            function: An API function (``session.Kernel.get_or_create``; its ``submit`` is used), or any callable that
+                returns a :class:`CallFuture`.
             iterables: Its arguments, as for the built-in ``map``. Read lazily, in the consumer's thread or task.
             concurrency: How many calls and untaken results there may be at once, at least 1.
             ordered: Yield results in the order of the input; otherwise as they come.
-            return_exceptions: Yield an exception as an item. Otherwise the first failure cancels the rest and is raised.
+            return_exceptions: Yield an exception as an item. Otherwise the first failure cancels the rest and is
+                raised.
 
         Returns:
             An iterator for ``for`` and ``async for``. Sending starts at the first ``next()``.
 
         Raises:
             InvalidArgument: Bad ``concurrency``, or no iterable.
-            TypeError: ``function`` cannot be called, or (when consumed) returned something else than a :class:`CallFuture`.
+            TypeError: ``function`` cannot be called, or (when consumed) returned something else than a
+                :class:`CallFuture`.
         """
         submit = getattr(function, "submit", None) or function
         if not callable(submit):
@@ -337,7 +351,7 @@ class BaseSession(Generic[M]):
 
     def _submit_opening(self) -> CallFuture[str | None]:
         wants = self._core.config.announcement_handler is not None
-        return self._submit("Session.open", "Manager", _announcement(wants))
+        return self._submit("open", "Session", _announcement(wants))
 
     def _announce(self, message: str | None) -> None:
         handler = self._core.config.announcement_handler
@@ -401,7 +415,9 @@ class Session(BaseSession[Sync]):
                 self.close(0)
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._root is None:
             self.close(CLOSE_TIMEOUT if kind is None else 0)
 
@@ -425,7 +441,9 @@ class AsyncSession(BaseSession[Async]):
         """
         future = self._submit_opening()
         if self._core.config.announcement_handler is not None:
-            future.add_done_callback(lambda done: self._announce(None if done.cancelled() or done.exception() else done.result()))
+            future.add_done_callback(
+                lambda done: self._announce(None if done.cancelled() or done.exception() else done.result())
+            )
         return future  # type: ignore[return-value]  # the value is for the handler
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> CallFuture[None]:
@@ -458,7 +476,9 @@ class AsyncSession(BaseSession[Async]):
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._root is None:
             self._close_and_wait(CLOSE_TIMEOUT if kind is None else 0)
 
@@ -476,7 +496,9 @@ class AsyncSession(BaseSession[Async]):
             raise
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._root is None:
             await self.close(CLOSE_TIMEOUT if kind is None else 0)
 

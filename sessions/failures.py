@@ -1,7 +1,7 @@
 """The one border where other libraries' exceptions become ours.
 
-Text is rebuilt, not copied: theirs holds URLs, and some API URLs hold tokens. The cause stays chained only where it is the operating
-system's own.
+Text is rebuilt, not copied: theirs holds URLs, and some API URLs hold tokens. The cause stays chained only where it is
+the operating system's own.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import requests
 import urllib3.exceptions as u3
 
 from ai.backend.client import exceptions as ours
-from ai.backend.client.sessions.pool import NothingSent, Unanswered
+from ai.backend.client.sessions.pool import MalformedAnswer, NothingSent, Unanswered
 
 FAILURES = (ours.BackendError, requests.RequestException, u3.HTTPError, OSError, EOFError)
-"""What an attempt may fail with. Anything else is a defect, and ends as :class:`~ai.backend.client.exceptions.ActorCrashed`."""
+"""What an attempt may fail with.
+
+Anything else is a defect, and ends as :class:`~ai.backend.client.exceptions.ActorCrashed`.
+"""
 
 _CAUSES = (ssl.SSLError, socket.gaierror, OSError)
 
@@ -42,42 +46,41 @@ def translate(error: BaseException) -> ours.BackendError:
     return made
 
 
-def _classify(chain: list[BaseException]) -> ours.BackendError:
-    def found(*kinds: type[BaseException]) -> BaseException | None:
-        return next((link for link in chain if isinstance(link, kinds)), None)
+class _Rule(NamedTuple):
+    """If one of ``kinds`` is in the chain of errors, the failure is a ``made``, described by ``text``."""
 
-    tls = found(ssl.SSLError, u3.SSLError, requests.exceptions.SSLError)
-    if tls is not None:
-        return ours.TLSError(f"TLS failed: {_reason(chain)}")
-    if found(u3.ConnectTimeoutError, requests.ConnectTimeout) and not found(u3.NewConnectionError):
-        return ours.ConnectTimeout("no connection in time")
-    if found(u3.NameResolutionError, socket.gaierror):
-        return ours.NeverSent(f"the host name could not be resolved: {_reason(chain)}")
-    if found(u3.NewConnectionError, NothingSent, u3.ProxyError, requests.exceptions.ProxyError):
-        return ours.NeverSent(f"no connection: {_reason(chain)}")
-    if found(Unanswered):
-        lost = ours.ConnectionLost("the server closed the connection instead of answering")
-        lost.stale = True
-        return lost
-    if found(u3.ReadTimeoutError, requests.ReadTimeout):
-        return ours.ReadTimeout("the server was silent for too long")
-    if found(u3.DecodeError, requests.exceptions.ContentDecodingError):
-        return ours.ProtocolError("the answer's body could not be decoded")
-    if found(u3.InvalidChunkLength) or any("exceeded" in str(link) for link in chain if isinstance(link, u3.ProtocolError)):
-        return ours.ProtocolError(f"the answer's framing is broken: {_reason(chain)}")
-    if found(EOFError, ConnectionError, u3.IncompleteRead, requests.exceptions.ChunkedEncodingError):
-        return ours.ConnectionLost(f"the connection ended before the answer was complete: {_reason(chain)}")
-    protocol = found(u3.ProtocolError, u3.HTTPError)
-    if protocol is not None and not found(requests.ConnectionError):
-        return ours.ProtocolError(f"the answer is not HTTP: {_reason(chain)}")
-    if found(u3.ProtocolError):
-        return ours.ProtocolError(f"the answer is not HTTP: {_reason(chain)}")
-    if found(requests.ConnectionError):
-        # Raised without an inner error by mocking libraries, for instance: the request went nowhere.
-        return ours.NeverSent("no connection")
-    if found(requests.RequestException):
-        return ours.BackendClientError(f"the request could not be sent: {type(chain[0]).__name__}")
-    return ours.ConnectionLost(f"the connection failed: {_reason(chain)}")
+    kinds: tuple[type[BaseException], ...]
+    made: type[ours.BackendClientError]
+    text: str
+
+
+_RULES = (
+    # The first that fits. Most precise first: an error of requests wraps one of urllib3, which wraps the system's.
+    _Rule((ssl.SSLError, u3.SSLError, requests.exceptions.SSLError), ours.TLSError, "TLS failed"),
+    _Rule((u3.NameResolutionError, socket.gaierror), ours.NeverSent, "the host name could not be resolved"),
+    _Rule((u3.NewConnectionError, NothingSent), ours.NeverSent, "no connection"),
+    _Rule((u3.ConnectTimeoutError, requests.ConnectTimeout), ours.ConnectTimeout, "no connection in time"),
+    _Rule((u3.ProxyError, requests.exceptions.ProxyError), ours.NeverSent, "no connection through the proxy"),
+    _Rule((Unanswered,), ours.ConnectionLost, "the server closed the connection instead of answering"),
+    _Rule((u3.ReadTimeoutError, requests.ReadTimeout), ours.ReadTimeout, "the server was silent for too long"),
+    _Rule((u3.DecodeError, requests.exceptions.ContentDecodingError), ours.ProtocolError, "the body cannot be decoded"),
+    _Rule((u3.InvalidChunkLength, MalformedAnswer), ours.ProtocolError, "the answer is malformed"),
+    _Rule((EOFError, ConnectionError, u3.IncompleteRead), ours.ConnectionLost, "the answer is incomplete"),
+    _Rule((requests.exceptions.ChunkedEncodingError,), ours.ConnectionLost, "the answer is incomplete"),
+    _Rule((u3.HTTPError,), ours.ProtocolError, "the answer is not HTTP"),
+    # Without an inner error it comes from a mocking library: the request went nowhere.
+    _Rule((requests.ConnectionError,), ours.NeverSent, "no connection"),
+    _Rule((requests.RequestException,), ours.BackendClientError, "the request could not be sent"),
+    _Rule((BaseException,), ours.ConnectionLost, "the connection failed"),
+)
+
+
+def _classify(chain: list[BaseException]) -> ours.BackendClientError:
+    rule = next(rule for rule in _RULES if any(isinstance(link, rule.kinds) for link in chain))
+    error = rule.made(f"{rule.text}: {_reason(chain)}")
+    if isinstance(error, ours.ConnectionLost):
+        error.stale = Unanswered in rule.kinds
+    return error
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,7 +1,8 @@
 """The session's voice: silent unless the application asks the standard ``logging`` for ``ai.backend.client``.
 
-structlog's wrapper carries the context (call, function, endpoint, attempt); nothing of structlog or logging is configured globally, because
-an application may configure both its own way, and an unconfigured structlog prints to standard output.
+structlog's wrapper carries the context (call, function, endpoint, attempt); nothing of structlog or logging is
+configured globally, because an application may configure both its own way, and an unconfigured structlog prints to
+standard output.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How bytes travel: urllib3's pools and connections over cooperative sockets, with a short way for the plain exchange.
 
-A plain exchange (no body or bytes, an answer framed by ``Content-Length``) is written as one block and read with one or two ``recv``. All
-else takes urllib3's and http.client's own path, over the same sockets: proxies, chunked and compressed answers, old servers, odd framing.
-The short way saves 85 µs of the 119 µs that urllib3 takes for a call.
+A plain exchange (no body or bytes, an answer framed by ``Content-Length``) is written as one block and read with one or
+two ``recv``. All else takes urllib3's and http.client's own path, over the same sockets: proxies, chunked and
+compressed answers, old servers, odd framing. The short way saves 85 µs of the 119 µs that urllib3 takes for a call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import re
 import socket
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -35,26 +35,46 @@ HEAD_LIMIT = 65536
 """Bytes that an answer's status line and headers may have: the limit of http.client for one line."""
 
 BODY_LIMIT = 1 << 30
-"""Bytes that an answer may have, decoded: nothing that the API sends whole comes near it, and a decompression bomb stops there."""
+"""Bytes that an answer may have, decoded. Nothing that the API sends comes near; a decompression bomb stops there."""
 
 RECV = 65536
 
 TRUSTED = 0.001
-"""Seconds for which an idle connection is taken as the loop's latest poll saw it. Later the kernel is asked (1 µs): the loop may not have polled
-since, where the caller's own greenlets kept it busy."""
+"""Seconds for which an idle connection is taken as the loop's latest poll saw it. Later the kernel is asked (1 µs): the
+loop may not have polled since, where the caller's own greenlets kept it busy."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d)(?: ([^\r\n]*))?")
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n|$)")
-_UNUSUAL = (b"\r\ntransfer-encoding", b"\r\ncontent-encoding", b"\r\n ", b"\r\n\t", b"\r\nconnection: close", b"\r\nconnection: upgrade")
+_UNUSUAL = (
+    b"\r\ntransfer-encoding",
+    b"\r\ncontent-encoding",
+    b"\r\n ",
+    b"\r\n\t",
+    b"\r\nconnection: close",
+    b"\r\nconnection: upgrade",
+)
 """What makes an answer's head, in lower case, unusual; such answers are read by the library."""
+
+
+if TYPE_CHECKING:
+    _Connection = HTTPConnection
+else:
+    _Connection = object
 
 
 class NothingSent(ProtocolError):
     """The connection turned out to be dead before a byte of the request left."""
 
 
+class MalformedAnswer(ProtocolError):
+    """What came back breaks the rules of HTTP."""
+
+
 class Unanswered(ProtocolError):
-    """A connection that had served before was closed before a byte of the answer came: most likely the server had given it up already."""
+    """A connection that had served before was closed before a byte of the answer came.
+
+    Most likely the server had given it up already.
+    """
 
 
 class PlainReply:
@@ -135,30 +155,25 @@ class _PrefixedReader(io.RawIOBase):
             self._rest.close()
 
 
-class _HubConnection:
+class _HubConnection(_Connection):
     """Opens its sockets on the hub. Mixed into urllib3's connections."""
 
     hub: Hub
 
     def _new_conn(self) -> Any:
         """urllib3's hook: a connected socket. Repeats urllib3's mapping of errors."""
-        host: str = self._dns_host  # type: ignore[attr-defined]  # urllib3's attributes
+        host = self._dns_host.strip("[]")
+        timeout: Any = self.timeout
         try:
-            sock = sockets.connect(
-                self.hub,
-                (host.strip("[]"), self.port),  # type: ignore[attr-defined]
-                self.timeout,  # type: ignore[attr-defined]
-                self.socket_options,  # type: ignore[attr-defined]
-                self.source_address,  # type: ignore[attr-defined]
-            )
-            sock.settimeout(self.timeout)  # type: ignore[attr-defined]  # for the TLS handshake
-            return sock
+            sock = sockets.connect(self.hub, (host, self.port), timeout, self.socket_options, self.source_address)
         except TimeoutError as error:
-            raise ConnectTimeoutError(self, f"Connection to {host} timed out.") from error  # type: ignore[arg-type]
+            raise ConnectTimeoutError(self, f"Connection to {host} timed out.") from error
+        except socket.gaierror as error:
+            raise NameResolutionError(host, self, error) from error
         except OSError as error:
-            if isinstance(error, socket.gaierror):
-                raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]
-            raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error  # type: ignore[arg-type]
+            raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
+        sock.settimeout(timeout)  # for the TLS handshake
+        return sock
 
 
 def connection_classes(hub: Hub) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
@@ -176,7 +191,7 @@ class _ShortWay:
     def _open_short_way(self) -> None:
         self._idle: collections.deque[Any] = collections.deque()
 
-    def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> Any:  # noqa: D102
+    def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> Any:
         plain_body = body is None or body.__class__ is bytes
         if not plain_body or method == "HEAD" or options.get("chunked") or options.get("preload_content", True):
             return super().urlopen(method, url, body=body, headers=headers, **options)  # type: ignore[misc]
@@ -190,7 +205,8 @@ class _ShortWay:
         except (http.client.HTTPException, EOFError) as error:
             raise ProtocolError("Connection aborted.", error) from error
         except TimeoutError as error:
-            raise ReadTimeoutError(self, url, f"Read timed out. (read timeout={timeout.read_timeout})") from error  # type: ignore[arg-type]
+            text = f"Read timed out. (read timeout={timeout.read_timeout})"
+            raise ReadTimeoutError(self, url, text) from error  # type: ignore[arg-type]  # it is a pool
         finally:
             if keep:
                 self._give_back(connection)
@@ -255,7 +271,9 @@ class _ShortWay:
         sock: sockets.HubSocket = connection.sock
         data, end = _read_head(sock, data)
         line = _STATUS_LINE.match(data)
-        while line is not None and line[1][:1] == b"1" and line[1] != b"101":  # interim answers, such as 103 Early Hints
+        while (
+            line is not None and line[1][:1] == b"1" and line[1] != b"101"
+        ):  # interim answers, such as 103 Early Hints
             data, end = _read_head(sock, data[end + 4 :])
             line = _STATUS_LINE.match(data)
         head = data[:end]
@@ -264,10 +282,10 @@ class _ShortWay:
         lengths = _CONTENT_LENGTH.findall(lower)
         if line is None or status == 304 or not (lengths or status == 204) or _is_unusual(head, lower):
             if not lengths and b"\r\ncontent-length:" in lower and b"\r\ntransfer-encoding:" not in lower:
-                raise ProtocolError("the answer's length is no number")
+                raise MalformedAnswer("the length is no number")
             return self._long_way(connection, method, url, data, options), None
         if len(lengths) > 1 and len(set(lengths)) > 1:
-            raise ProtocolError("the answer has two different lengths")
+            raise MalformedAnswer("it has two different lengths")
         wanted = 0 if status == 204 else int(lengths[0])
         content = data[end + 4 :]
         if len(content) < wanted:
@@ -278,9 +296,10 @@ class _ShortWay:
 
     def _long_way(self, connection: Any, method: str, url: str, data: bytes, options: dict[str, Any]) -> Any:
         """The library's own reading of an answer that is not plain; the pool gets the connection back from it."""
-        answer = http.client.HTTPResponse(_Prefixed(connection.sock, data), method=method)  # type: ignore[arg-type]  # wants makefile only
+        sock: Any = _Prefixed(connection.sock, data)
+        answer = http.client.HTTPResponse(sock, method=method)
         answer.begin()
-        reply = urllib3.HTTPResponse(
+        return urllib3.HTTPResponse(
             body=answer,
             headers=urllib3.HTTPHeaderDict(answer.msg.items()),
             status=answer.status,
@@ -294,7 +313,6 @@ class _ShortWay:
             request_method=method,
             request_url=url,
         )
-        return reply
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -334,13 +352,17 @@ def _block(method: str, url: str, headers: Any, body: bytes | None) -> bytes:
 
 
 def _read_head(sock: sockets.HubSocket, data: bytes) -> tuple[bytes, int]:
-    """Read until the end of the headers; returns what was read, and where they end (-1: old style, with bare line feeds)."""
+    """Read until the end of the headers.
+
+    Returns:
+        What was read, and where the headers end; -1: they are in the old style, with bare line feeds.
+    """
     end = data.find(b"\r\n\r\n")
     while end < 0:
         if len(data) > HEAD_LIMIT:
-            raise ProtocolError(f"the answer's headers are longer than {HEAD_LIMIT} bytes")
+            raise MalformedAnswer(f"its headers are longer than {HEAD_LIMIT} bytes")
         if data and not b"HTTP/".startswith(data[:5]) and not data.startswith(b"HTTP/"):
-            raise ProtocolError("the answer does not start with a status line")
+            raise MalformedAnswer("it does not start with a status line")
         if b"\n\n" in data:
             return data, -1
         more = sock.recv(RECV)
@@ -353,7 +375,7 @@ def _read_head(sock: sockets.HubSocket, data: bytes) -> tuple[bytes, int]:
 
 def _read_rest(sock: sockets.HubSocket, content: bytes, wanted: int) -> bytes:
     if wanted > BODY_LIMIT:
-        raise ProtocolError(f"the answer's body is longer than {BODY_LIMIT} bytes")
+        raise MalformedAnswer(f"its body is longer than {BODY_LIMIT} bytes")
     parts = [content]
     have = len(content)
     while have < wanted:
@@ -365,7 +387,7 @@ def _read_rest(sock: sockets.HubSocket, content: bytes, wanted: int) -> bytes:
     return b"".join(parts)
 
 
-class LanePool(_ShortWay, HTTPConnectionPool):
+class LanePool(_ShortWay, HTTPConnectionPool):  # type: ignore[misc]  # urlopen takes urllib3's options as they come
     """Connections to an http endpoint."""
 
     def __init__(self, host: str, port: int, **options: Any) -> None:
@@ -373,7 +395,7 @@ class LanePool(_ShortWay, HTTPConnectionPool):
         self._open_short_way()
 
 
-class TLSLanePool(_ShortWay, HTTPSConnectionPool):
+class TLSLanePool(_ShortWay, HTTPSConnectionPool):  # type: ignore[misc]  # see LanePool
     """Connections to an https endpoint."""
 
     def __init__(self, host: str, port: int, **options: Any) -> None:

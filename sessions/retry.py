@@ -1,7 +1,8 @@
 """Whether to try again, and when.
 
-The loop sits above signing, so that every attempt has a fresh date, endpoint and signature. Arithmetic as in botocore's standard mode
-(exponential back-off with full jitter, and a quota that stops a session from hammering a server that fails every time).
+The loop sits above signing, so that every attempt has a fresh date, endpoint and signature. Arithmetic as in botocore's
+standard mode (exponential back-off with full jitter, and a quota that stops a session from hammering a server that
+fails every time).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ai.backend.client.request import Request
 
 BASE = 0.05
 CAP = 20.0
-"""Seconds: back-off of attempt *n* is a random part of ``min(BASE * 2**n, CAP)`` (botocore's values for transient errors)."""
+"""Seconds: back-off *n* is a random part of ``min(BASE * 2**n, CAP)`` (botocore's values for transient errors)."""
 
 THROTTLED_BASE = 1.0
 """The same after a 429 without ``Retry-After`` (botocore's value)."""
@@ -37,7 +38,7 @@ QUOTA = 500
 COST = 14
 THROTTLE_COST = 5
 REFUND = 1
-"""botocore's retry quota: a bucket of 500; a retry takes 14 (throttling 5), given back when it succeeds, and 1 for every success."""
+"""botocore's retry quota: a bucket of 500 tokens. A retry takes 14 (after throttling 5), every success gives 1 back."""
 
 THROTTLED = 429
 TRANSIENT = frozenset({502, 503, 504})
@@ -158,5 +159,5 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     except (TypeError, ValueError):
         return None
     if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.timezone.utc)
+        when = when.replace(tzinfo=datetime.UTC)
     return max(when.timestamp() - now, 0.0)

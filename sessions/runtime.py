@@ -43,7 +43,6 @@ class Runtime:
         self.hub = hub = Hub()
         self._callbacks = CallbackWorker(hub)
         hub.start()
-        # The actors are held here: a reference of pykka's is weak, and a turn actor has no stack that holds it.
         self._supervisor = supervisor = self._start_supervisor(probes)
         self._put = supervisor.mailbox.put
         hub.teardown = self._teardown
@@ -54,10 +53,7 @@ class Runtime:
         def make_transport(supervisor: Supervisor) -> Transport:
             return Transport(self.hub, self._config, self.cookies, supervisor.deliver, supervisor.transport_failed)
 
-        reference = Supervisor.start(self.hub, self._config, make_transport, self._slots, self.hub.stop, probes)
-        supervisor = reference._actor_weakref()
-        assert supervisor is not None  # just made
-        return supervisor
+        return Supervisor.launch(self.hub, self._config, make_transport, self._slots, self.hub.stop, probes)
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -156,7 +152,7 @@ class Runtime:
         self._closed.settle(None, None)
 
     def _inherited(self) -> None:
-        """In a forked child: nobody will ever run this hub. Let go of the parent's connections, answer whoever waits here."""
+        """In a forked child nobody will ever run this hub: drop the parent's connections, answer whoever waits."""
         self.closing = True
         sockets.drop_all(self.hub)
         for call in self._supervisor.in_flight:

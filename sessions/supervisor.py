@@ -164,7 +164,9 @@ class Supervisor(TurnActor):
             if hold is not None and not call.options.explicit:
                 self.in_flight.extend(call, hold)
         elif step.__class__ is not Offload:
-            self._deliver_crash(call, TypeError(f"{call.name} yielded {type(step).__name__}, not a Request or an Offload"))
+            self._deliver_crash(
+                call, TypeError(f"{call.full_name} yielded {type(step).__name__}, not a Request or an Offload")
+            )
             return
         self.transport.run(call, step)
 
@@ -186,13 +188,7 @@ class Supervisor(TurnActor):
     def _function(self, name: str) -> FunctionActor:
         actor = self._functions.get(name)
         if actor is None:
-            actor = self._functions[name] = self._start_function(name)
-        return actor
-
-    def _start_function(self, name: str) -> FunctionActor:
-        reference = FunctionActor.start(self.hub, name, self.mailbox, OUTCOMES)
-        actor = reference._actor_weakref()
-        assert actor is not None  # just made
+            actor = self._functions[name] = FunctionActor.launch(self.hub, name, self.mailbox, OUTCOMES)
         return actor
 
     def _function_crashed(self, message: Crashed) -> None:
@@ -255,7 +251,7 @@ class Supervisor(TurnActor):
         self.transport.abandon(call)
         try:
             call.recipe.close()
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001  # a recipe's own clean-up; the call is over anyway
             self.hub.report(failure, f"{call!r} failed while it was cancelled")
         if error is not None:
             _locate(error, call)
@@ -290,7 +286,7 @@ class Supervisor(TurnActor):
 
     def _start_probe(self) -> None:
         first = next(iter(self._held_back))
-        probe = Call(first.owner, "Session.open", "Manager", _ask_version(), first.options, slot=False)
+        probe = Call(first.owner, "open", "Session", _ask_version(), first.options, slot=False)
         probe.future = CallFuture()
         self._probe = probe
         self.in_flight.add(probe)
@@ -360,7 +356,7 @@ class Supervisor(TurnActor):
         self._ended()
 
     def on_stop(self) -> None:
-        """pykka's hook: somebody stopped this actor from outside; nobody may be left waiting."""
+        """Pykka's hook: somebody stopped this actor from outside; nobody may be left waiting."""
         self._finish()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import requests
 from urllib3.util import Timeout
@@ -12,29 +12,24 @@ from urllib3.util import Timeout
 from ai.backend.client.actors import sockets
 from ai.backend.client.actors.call import Call, Offload
 from ai.backend.client.actors.hub import Hub, monotonic
-from ai.backend.client.actors.lanes import Abandoned, Lanes
+from ai.backend.client.actors.lanes import Lanes
 from ai.backend.client.config import APIConfig
-from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectTimeout, NeverSent, ProtocolError
+from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectTimeout, NeverSent
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions import log
 from ai.backend.client.sessions.adapter import LaneAdapter
 from ai.backend.client.sessions.cookies import WebCookies
 from ai.backend.client.sessions.endpoints import Endpoints
 from ai.backend.client.sessions.failures import FAILURES, translate
-from ai.backend.client.sessions.pool import BODY_LIMIT
+from ai.backend.client.sessions.pool import BODY_LIMIT, MalformedAnswer
 from ai.backend.client.sessions.prepare import Preparer, with_cookies
 from ai.backend.client.sessions.retry import RetryPolicy
-
-OFFLOAD_JSON = 256 * 1024
-"""Bytes from which a JSON body is worth a native thread: parsing takes about 2.3 µs a KiB, so this one would hold the hub for 0.6 ms."""
 
 _NO_HEADERS: Mapping[str, str] = {}
 
 
-class Deliver(Protocol):
-    """Where answers go: back to the recipe."""
-
-    def __call__(self, call: Call, answer: Any, error: BaseException | None) -> object: ...
+Deliver = Callable[[Call, Any, BaseException | None], object]
+"""Where answers go: back to the recipe."""
 
 
 class Transport:
@@ -103,14 +98,8 @@ class Transport:
         self._deliver(call, answer, None)
 
     def _offload(self, call: Call, step: Offload[Any]) -> None:
-        try:
-            value = self._hub.offload(step.function, *step.args)
-        except Abandoned:
-            raise
-        except BaseException as error:
-            self._deliver(call, None, error)
-        else:
-            self._deliver(call, value, None)
+        value, error = self._hub.offload(_outcome, step.function, step.args)
+        self._deliver(call, value, error)
 
     def _exchange(self, call: Call, request: Request) -> requests.Response:
         endpoint = call.sent_to = self._endpoints.choose(call.sent_to if call.attempts > 1 else None)
@@ -118,7 +107,8 @@ class Transport:
         if self._cookies is not None:
             with_cookies(attempt, self._cookies.header(attempt))
         # Looked up for each call: mocking libraries replace HTTPAdapter.send later than we are made.
-        raw: requests.Response = self._adapter.send(attempt, timeout=self._timeout(call, request))
+        timeout: Any = self._timeout(call, request)  # the stubs forget that it may be a Timeout
+        raw: requests.Response = self._adapter.send(attempt, timeout=timeout)
         if self._cookies is not None:
             self._cookies.keep(attempt, raw.raw)
         if self._is_heard(logging.DEBUG):
@@ -170,12 +160,20 @@ class Transport:
     def _context(self, call: Call, request: Request) -> dict[str, Any]:
         return {
             "call": id(call),
-            "function": call.name,
+            "function": call.full_name,
             "method": request.method,
             "path": "/" + request.path,
             "endpoint": getattr(call.sent_to, "url", None),
             "attempt": call.attempts,
         }
+
+
+def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+    """Runs in a native thread. The error is a value there, since gevent's pool would print it."""
+    try:
+        return function(*args), None
+    except BaseException as error:  # noqa: BLE001  # handed over
+        return None, error
 
 
 def _read_body(raw: requests.Response) -> bytes:
@@ -185,10 +183,8 @@ def _read_body(raw: requests.Response) -> bytes:
         size += len(part)
         if size > BODY_LIMIT:
             raw.close()
-            raise ProtocolError(f"the answer's body is longer than {BODY_LIMIT} bytes")
+            raise MalformedAnswer(f"its body is longer than {BODY_LIMIT} bytes")
         parts.append(part)
     content = b"".join(parts)
     raw._content = content  # so that raw_response.content works for users too
     return content
-
-

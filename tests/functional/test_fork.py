@@ -110,7 +110,8 @@ assert all(s.Kernel(f"later-{i}").get_info()["name"] == f"later-{i}" for i in ra
 def test_calls_in_flight_at_the_fork_end_in_the_child(echo, state, patched):
     """Nobody in the child will ever answer them, and nobody may send them a second time."""
     result = run_script(
-        FORK + """
+        FORK
+        + """
 s = session(); s.open()
 f = s.Kernel("d1500-call").execute.submit("run", "code")
 if sys.argv[2] == "on the wire": until(lambda: stats()["pending"] == 1, "the call is on the wire")

@@ -24,8 +24,8 @@ __all__ = [
     "mark",
     "memory",
     "session",
-    "steady",
     "stats",
+    "steady",
     "tasks",
     "until",
 ]

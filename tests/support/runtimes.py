@@ -107,15 +107,14 @@ class Runtime(ABC):
         return getattr(module, self.session_class)(config=config, **options)
 
     @contextlib.contextmanager
-    def session(self, config: Any, *, leave_open: bool = False) -> Iterator[Any]:
+    def session(self, config: Any) -> Iterator[Any]:
         """An open session, closed at the end of the block; nothing that it still runs is waited for."""
         session = self.make(config)
-        self.open(session)
         try:
+            self.open(session)
             yield session
         finally:
-            if not leave_open:
-                self.close(session, timeout=0)
+            self.close(session, timeout=0)
 
     def open(self, session: Any) -> None:
         self.value(session.open)
