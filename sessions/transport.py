@@ -179,12 +179,17 @@ def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, 
 def _read_body(raw: requests.Response) -> bytes:
     parts: list[bytes] = []
     size = 0
-    for part in raw.iter_content(1 << 16):
-        size += len(part)
-        if size > BODY_LIMIT:
-            raw.close()
-            raise MalformedAnswer(f"its body is longer than {BODY_LIMIT} bytes")
-        parts.append(part)
+    try:
+        for part in raw.iter_content(1 << 16):
+            size += len(part)
+            if size > BODY_LIMIT:
+                raw.close()
+                raise MalformedAnswer(f"its body is longer than {BODY_LIMIT} bytes")
+            parts.append(part)
+    except requests.exceptions.ChunkedEncodingError as error:
+        if "exceeded" in str(error):  # urllib3 has no type of its own for an endless chunk size
+            raise MalformedAnswer("a chunk's size has no end") from error
+        raise
     content = b"".join(parts)
     raw._content = content  # so that raw_response.content works for users too
     return content

@@ -76,7 +76,7 @@ def unique() -> Callable[[str], str]:
 
 @pytest.fixture(params=available())
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    """How the callers of this test run: every test that asks for it runs once per way of calling (see `support.runtimes`)."""
+    """How the callers run: a test that asks for it runs once per way of calling (see `support.runtimes`)."""
     return RUNTIMES[request.param]()
 
 

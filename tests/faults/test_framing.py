@@ -176,7 +176,7 @@ def test_deeply_nested_json_is_no_crash(session, server, failure):
     assert get(session) == KERNEL
 
 
-# -- bytes that nobody asked for -----------------------------------------------------------------------------------------
+# -- bytes that nobody asked for -------------------------------------------------------------------
 
 
 def test_a_second_answer_is_never_the_answer_to_the_next_call(session, server):
@@ -218,7 +218,7 @@ def test_a_body_behind_a_bodyless_answer_does_not_become_the_next_answer(session
     assert get(session) == KERNEL
 
 
-# -- connections that the server closes between calls --------------------------------------------------------------------
+# -- connections that the server closes between calls ----------------------------------------------
 
 
 def test_a_connection_closed_while_idle_is_replaced(session, server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -96,10 +97,28 @@ def test_an_expired_certificate_is_refused(make_config, ca, ca_file):
         assert "expired" in str(refused(make_config(server, ca_bundle=ca_file), server)).lower()
 
 
-def test_a_server_that_speaks_no_tls_is_refused(make_config, server):
+def test_a_server_that_speaks_no_tls_is_refused(make_config):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_in_clear_text():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer_in_clear_text)
+        thread.start()
+        session = Session(config=make_config(f"https://127.0.0.1:{listener.getsockname()[1]}", retries=0))
+        with pytest.raises(TLSError):
+            session.open()
+        session.close()
+        thread.join()
+
+
+def test_a_server_that_never_shakes_hands_is_a_connect_timeout(make_config, server):
     url = server.url.replace("http:", "https:")
-    session = Session(config=make_config(url, retries=0))
-    with pytest.raises(TLSError):
+    session = Session(config=make_config(url, retries=0, connection_timeout=0.3))
+    with pytest.raises(ConnectTimeout):
         session.open()
     session.close()
 

@@ -1,4 +1,4 @@
-"""A session accepts a limited number of calls; what happens to the next one is a matter of configuration and of who asks."""
+"""A session accepts a limited number of calls; what the next one does depends on configuration and on who asks."""
 
 from __future__ import annotations
 

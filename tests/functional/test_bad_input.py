@@ -1,4 +1,4 @@
-"""Bad input is refused with a text that names argument and value, before anything is sent, and never with a secret in it."""
+"""Bad input is refused before anything is sent, with a text that names argument and value and holds no secret."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def refused(make_config, **options):
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["api.example.com", "/relative", "//host/path", "ftp://host", "http://", "http://host:port", "http://host:99999", ",", "http://a b", "http://[::1"],
+    [
+        "api.example.com", "/relative", "//host/path", "ftp://host", "http://", "http://host:port", "http://host:99999",
+        ",", "http://a b", "http://[::1",
+    ],
 )  # fmt: skip
 def test_an_endpoint_must_be_an_absolute_url(make_config, endpoint):
     error = refused(make_config, endpoint=endpoint)
@@ -140,7 +143,7 @@ def test_a_name_stays_one_segment_of_the_path(runtime, make_config, server, name
     assert unquote(request.target.rpartition("/")[2]) == name
 
 
-# -- replies that are not what the API promises --------------------------------------------------------------------------
+# -- replies that are not what the API promises ----------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"{", b"\xff\xfe\x00", b"{} trailing"], ids=repr)
@@ -172,7 +175,7 @@ def test_a_reply_without_the_promised_keys_is_an_invalid_reply(runtime, make_con
     assert isinstance(outcome, InvalidReply), outcome
 
 
-# -- archives -----------------------------------------------------------------------------------------------------------
+# -- archives --------------------------------------------------------------------------------------
 
 
 def archive(*members):

@@ -190,9 +190,15 @@ def test_calls_that_race_with_close_all_end(runtime, echo, make_config, unique):
 @pytest.mark.parametrize("session_class", [Session, AsyncSession])
 def test_with_left_by_an_exception_waits_for_nobody(echo, make_config, unique, session_class):
     start = time.monotonic()
-    with pytest.raises(ZeroDivisionError), session_class(config=make_config(echo)) as session:
-        futures = [submit(session, unique("never")) for _ in range(IN_FLIGHT)]
-        raise ZeroDivisionError
+    futures = []
+
+    def leave() -> None:
+        with session_class(config=make_config(echo)) as session:
+            futures.extend(submit(session, unique("never")) for _ in range(IN_FLIGHT))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        leave()
     assert time.monotonic() - start < PROMPT
     assert {type(future.exception(PROMPT)) for future in futures} == {SessionClosed}
 

@@ -34,7 +34,7 @@ def neighbour():
 
 def crashes():
     errors = [ValueError("from a recipe"), SystemExit(3), gevent.Timeout(5), gevent.GreenletExit()]
-    if not is_patched():  # there the recipe runs in the main thread, where this is Ctrl-C and belongs to the main greenlet
+    if not is_patched():  # there it is Ctrl-C in the main thread, and belongs to the main greenlet
         errors.append(KeyboardInterrupt())
     return [pytest.param(error, id=type(error).__name__) for error in errors]
 

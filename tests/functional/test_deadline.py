@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import pytest
 from support.asking import ask, is_answer, submit
 from support.recipes import Probe
 
@@ -95,11 +96,8 @@ def test_the_wait_of_result_is_not_the_call_s_deadline(runtime, echo, make_confi
     name = unique("d300")
     with runtime.session(make_config(echo)) as session:
         future = submit(session, name)
-        try:
+        with pytest.raises(TimeoutError) as caught:
             future.result(0.05)
-        except TimeoutError as error:
-            assert not isinstance(error, CallTimeout)
-        else:
-            raise AssertionError("no TimeoutError")
+        assert not isinstance(caught.value, CallTimeout)
         assert not future.done()
         assert is_answer(name, runtime.wait(future))

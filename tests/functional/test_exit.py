@@ -36,7 +36,7 @@ def test_a_script_that_holds_the_session_in_a_module_ends_by_itself(echo):
     assert result.after("ending") < LIMIT
 
 
-@pytest.mark.parametrize("error, code", [("raise SystemExit(3)", 3), ("raise ZeroDivisionError", 1)])
+@pytest.mark.parametrize(("error", "code"), [("raise SystemExit(3)", 3), ("raise ZeroDivisionError", 1)])
 def test_the_exit_status_is_the_script_s_own(echo, error, code):
     result = run_script(OPENED["Session"] + END + error, echo.url)
     assert result.code == code, str(result)

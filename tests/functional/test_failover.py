@@ -12,8 +12,8 @@ from support.faults import FaultServer, close, unused_port
 
 from ai.backend.client.exceptions import ConnectionFailed
 
-# Sessions shuffle their own copy of the endpoints: so many sessions see the dead one first for certain (1 in 2**12 to miss).
 SESSIONS = 12
+"""Sessions shuffle their own copy of the endpoints: of so many, some see the dead one first (1 in 4,096 to miss)."""
 
 
 @pytest.fixture

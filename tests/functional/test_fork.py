@@ -78,7 +78,7 @@ assert s.Kernel("after").get_info()["name"] == "after"
 
 @PLAIN_AND_PATCHED
 def test_the_parent_s_calls_survive_the_child(echo, patched):
-    """The child uses, closes and drops what it inherited, and ends; the parent's calls on the wire keep their connections."""
+    """The child uses, closes and drops what it inherited; the parent's calls on the wire keep their connections."""
     result = run_script(
         FORK
         + """

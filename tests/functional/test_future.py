@@ -109,7 +109,7 @@ def test_errors_before_sending_are_raised_where_the_call_is_made_or_awaited(runt
     assert isinstance(outcome, InvalidArgument)
 
 
-# -- asyncio ------------------------------------------------------------------------------------------------------------
+# -- asyncio ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -188,10 +188,13 @@ def test_a_failing_task_group_cancels_the_other_calls(in_asyncio, echo, unique):
     never = unique("never")
 
     async def body(session):
-        with pytest.raises(ExceptionGroup) as caught:
+        async def both():
             async with asyncio.TaskGroup() as group:
                 group.create_task(ask(session, never))
                 group.create_task(ask(session, unique("d50-s404")))
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await both()
         assert isinstance(caught.value.exceptions[0], BackendAPIError)
 
     in_asyncio(body)

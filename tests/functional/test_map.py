@@ -22,7 +22,7 @@ BLOCKING = pytest.mark.parametrize("runtime", [name for name in available() if n
 
 @pytest.fixture
 def session(runtime, echo, make_config):
-    """An open session; the fixture that a test's `runtime` runs in is set up outside of it, so it opens on first use."""
+    """A session that opens on first use: fixtures are set up outside of the runtime's home."""
     session = runtime.make(make_config(echo))
     yield session
     closing = session.close(timeout=0)
@@ -57,7 +57,8 @@ def test_results_come_in_the_order_of_the_input(session, unique):
 
 @BLOCKING
 def test_unordered_results_come_as_they_complete(session, unique):
-    slow, *fast = names = [unique("d500"), *(unique() for _ in range(50))]
+    slow = unique("d500")
+    names = [slow, *(unique() for _ in range(50))]
     answers = list(session.map(by_name(session), names, ordered=False))
     assert sorted(answer["name"] for answer in answers) == sorted(names)
     assert answers[-1]["name"] == slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import warnings
 from functools import partial
@@ -11,6 +10,7 @@ from functools import partial
 import pytest
 from support.asking import ask, is_answer, questions, submit, wrong
 from support.faults import FaultServer, close, reply, silence
+from support.inside import tasks
 
 from ai.backend.client.exceptions import APIVersionWarning, CallTimeout, ConnectionFailed
 from ai.backend.client.functions.base import BaseFunction
@@ -23,9 +23,9 @@ def probes(echo):
 
 @pytest.mark.parametrize("session_class", [Session, AsyncSession])
 def test_construction_does_no_io_and_starts_no_thread(echo, make_config, session_class):
-    threads = len(os.listdir("/proc/self/task"))
+    threads = tasks()
     sessions = [session_class(config=make_config(echo)) for _ in range(10)]
-    assert len(os.listdir("/proc/self/task")) == threads
+    assert tasks() == threads
     assert not any(session.closed for session in sessions)
     assert echo.stats()["requests"] == 0
 
@@ -212,8 +212,8 @@ def test_many_sessions_open_and_close(runtime, echo, make_config, unique):
 @pytest.mark.parametrize(
     "attribute",
     [
-        "Admin", "Agent", "AgentWatcher", "Auth", "Domain", "Group", "Image", "Kernel", "ComputeSession", "KeyPair", "Manager",
-        "Resource", "KeypairResourcePolicy", "User", "ScalingGroup", "VFolder",
+        "Admin", "Agent", "AgentWatcher", "Auth", "Domain", "Group", "Image", "Kernel", "ComputeSession", "KeyPair",
+        "Manager", "Resource", "KeypairResourcePolicy", "User", "ScalingGroup", "VFolder",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("session_class", [Session, AsyncSession])

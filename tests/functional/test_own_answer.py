@@ -32,7 +32,7 @@ def test_every_caller_gets_its_own_answer(runtime, echo, make_config, numbers):
 
 
 def test_every_caller_gets_its_own_answer_while_calls_are_cancelled_and_time_out(runtime, echo, make_config, numbers):
-    """Every tenth call is cancelled by whoever comes next, every tenth has a deadline that the server exceeds half the time."""
+    """Every tenth call is cancelled by whoever comes next; half of every tenth exceed their deadline."""
     open_calls: collections.deque[Any] = collections.deque()
 
     def plain(session: Any, name: str) -> Any:

@@ -39,4 +39,3 @@ def test_in_a_patched_process(module, tmp_path):
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-5_000:]
     [suite] = ElementTree.parse(report).getroot().iter("testsuite")
     assert int(suite.get("tests", "0")) > 0
-

@@ -36,8 +36,9 @@ def test_async_with_on_an_async_session(echo, make_config, unique):
 
 def test_the_wrong_with_is_refused(echo, make_config):
     with AsyncSession(config=make_config(echo)) as session:
-        with pytest.raises(TypeError), Request(session, "GET", "/session/kernel").fetch():
-            pass
+        fetching = Request(session, "GET", "/session/kernel").fetch()
+        with pytest.raises(TypeError):
+            fetching.__enter__()
 
 
 def test_an_error_status_raises_on_entering(echo, make_config, unique):

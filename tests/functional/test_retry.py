@@ -163,7 +163,7 @@ def test_pauses_hold_no_lane(runtime, echo, make_config, unique):
 
 
 def test_a_storm_of_failures_stops_the_retries(runtime, echo, make_config, unique):
-    """1,000 calls against a server that always fails: the session's retry quota is spent long before 2,000 repetitions."""
+    """1,000 calls to a server that always fails: the session's quota is spent long before 2,000 repetitions."""
     calls = 1000
     with runtime.session(make_config(echo, retries=2)) as session:
         futures = [submit(session, f"s503-bulk-{index}") for index in range(calls)]

@@ -57,7 +57,7 @@ def test_one_caller_alternates_between_two_sessions(runtime, configs, unique):
 
 
 def test_objects_of_one_session_keep_to_it(runtime, configs, unique):
-    """The types are made per session: an object of the first made before the second opened still belongs to the first."""
+    """Types are made per session: an object of the first, made before the second opened, belongs to the first."""
     with runtime.session(configs["first"]) as first:
         kernel = first.Kernel("of-the-first")
         with runtime.session(configs["second"]) as second:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -50,7 +51,5 @@ def tokens(live_config: Callable[..., Any]) -> Iterator[Callable[[], str]]:
     yield make
     with Session(config=live_config()) as session:
         for token in made:
-            try:
+            with contextlib.suppress(BackendAPIError):  # most are gone already
                 session.Kernel(token).destroy(forced=True)
-            except BackendAPIError as error:
-                assert error.status in (403, 404), error  # it is gone already

@@ -37,6 +37,19 @@ def login():
     return log_in
 
 
+def destroy(runtime: Any, kernel: Any) -> None:
+    """Destroy, although the web server of 23.09 passes requests without a body on in chunks.
+
+    When the closing chunk reaches the manager late, that takes the request for one with a body and refuses it: 400,
+    "Malformed body". Seen in 1 of some 20 runs; the request had no effect.
+    """
+    for _ in range(3):
+        outcome = runtime.outcome(kernel.destroy)
+        if not (isinstance(outcome, BackendAPIError) and outcome.msg == "Malformed body"):
+            break
+    assert isinstance(outcome, dict), outcome
+
+
 @pytest.mark.timeout(120)
 def test_the_main_job_through_the_web_server(runtime, config, login, tokens):
     token = tokens()
@@ -49,7 +62,7 @@ def test_the_main_job_through_the_web_server(runtime, config, login, tokens):
         assert result["console"] == [["stdout", "through the web\n"]]
         infos = runtime.outcomes([kernel.get_info] * 20)
         assert [info["status"] for info in infos] == ["RUNNING"] * 20
-        runtime.value(kernel.destroy)
+        destroy(runtime, kernel)
         runtime.value(session.Auth.logout)
         outcome = runtime.outcome(kernel.get_info)
         assert isinstance(outcome, BackendAPIError)

@@ -1,8 +1,8 @@
 """An HTTP/1.1 keep-alive server on loopback that answers every caller with what that caller asked for.
 
-Runs as a process of its own (`support.echo` starts it), so that it shares neither interpreter, lock nor monkey-patching with the code
-under test, and imports nothing of it. What it does follows from the name in the path, `/session/{name}`: leading words, separated by `-`,
-are orders, and the first word that is no order ends them.
+Runs as a process of its own (`support.echo` starts it), so that it shares neither interpreter, lock nor monkey-patching
+with the code under test, and imports nothing of it. What it does follows from the name in the path, `/session/{name}`:
+leading words, separated by `-`, are orders, and the first word that is no order ends them.
 
 =========== ==================================================================
 `d50`       answer after 50 ms
@@ -17,7 +17,8 @@ are orders, and the first word that is no order ends them.
 `pad64`     make the body 64 KiB longer
 =========== ==================================================================
 
-`GET /_control/stats` and `POST /_control/reset` are the control path. Names that begin with `bulk` are counted but not remembered.
+`GET /_control/stats` and `POST /_control/reset` are the control path. Paths with `bulk` in them are counted, but not
+remembered one by one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import random
 import re
 import sys
 import urllib.parse
-from typing import Any
+from typing import Any, ClassVar
 
 ORDER = re.compile(r"(d|rand|s|ra|drop|pad)(\d+)(?:x(\d+))?|rand|never|chunk|close")
 VERSION = {"version": "v7.20230615", "manager": "23.09.10"}
@@ -92,7 +93,7 @@ class Statistics:
         self.requests += 1
         self.pending += 1
         self.peak = max(self.peak, self.pending)
-        if "/bulk" not in key:
+        if "bulk" not in key:
             self.paths[key] += 1
 
     def end(self) -> None:
@@ -116,7 +117,7 @@ class Echo(asyncio.Protocol):
     statistics = Statistics()
     serial = itertools.count(1)
     identity = ""
-    keys: dict[str, str] = {}
+    keys: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:
         self.buffer = b""

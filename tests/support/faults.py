@@ -7,8 +7,9 @@
         ...                        # the first request gets ten bytes and a closed connection, all others an answer
         server.requests            # what arrived, as parsed `RawRequest`s
 
-The version probe (`GET /`) is answered by the server itself and does not take a script entry, unless `probe` says otherwise. A script entry is
-a callable that gets the connection and the request; the connection stays open when it returns True. The last entry repeats.
+The version probe (`GET /`) is answered by the server itself (see `FaultServer.probe`) and takes no script entry. An
+entry is a callable that gets the connection and the request; the connection stays open when it returns True. The last
+entry repeats.
 """
 
 from __future__ import annotations
@@ -326,7 +327,7 @@ class FaultServer:
 
 @contextlib.contextmanager
 def black_hole() -> Any:
-    """An address that neither accepts nor refuses: a listener whose queue is full, so that the kernel drops further SYNs."""
+    """An address that neither accepts nor refuses: its queue is full, so that the kernel drops further SYNs."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as stack:
         address = listener.getsockname()
         for _ in range(8):

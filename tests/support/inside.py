@@ -72,12 +72,12 @@ def kind_of(call: Callable[[], Any]) -> str:
 
 def descriptors() -> int:
     """Open descriptors of this process."""
-    return len(os.listdir("/proc/self/fd")) - 1
+    return sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1
 
 
 def tasks() -> int:
     """Operating system threads of this process."""
-    return len(os.listdir("/proc/self/task"))
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
 def memory() -> float:

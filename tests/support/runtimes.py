@@ -1,7 +1,8 @@
 """One way to write a behaviour, several ways to run it.
 
-A functional test takes the fixture `runtime` and says what many callers do at once in terms of *thunks*: callables without arguments that make
-one call on the session. On `Session` a thunk returns the call's value, on `AsyncSession` a `CallFuture`; how it is waited for is the runtime's:
+A functional test takes the fixture `runtime` and says what many callers do at once in terms of *thunks*: callables
+without arguments that make one call on the session. On `Session` a thunk returns the call's value, on `AsyncSession` a
+`CallFuture`; how it is waited for is the runtime's:
 
 ============== ================ ==================================================
 name           session          a caller is
@@ -14,8 +15,8 @@ patched        `Session`        a greenlet, in a process that ran `patch_all()`
 patched-future `AsyncSession`   the same with `.get()`
 ============== ================ ==================================================
 
-Test bodies are ordinary functions. They run in the runtime's home (for gevent: an OS thread of their own, so that the main thread of the test
-process never owns a hub).
+Test bodies are ordinary functions. They run in the runtime's home (for gevent: an OS thread of their own, so that the
+main thread of the test process never owns a hub).
 """
 
 from __future__ import annotations

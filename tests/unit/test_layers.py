@@ -99,10 +99,8 @@ def test_imports_only_go_down(path):
         target = floor_of(imported)
         if target is None or target in MAY_IMPORT[floor]:
             continue
-        in_table = imported.name in ROOF.get(module_name(path), {})
-        assert imported.typing_only and in_table, (
-            f"{relative(path)}:{imported.line} imports {imported.module} from above"
-        )
+        allowed = imported.typing_only and imported.name in ROOF.get(module_name(path), {})
+        assert allowed, f"{relative(path)}:{imported.line} imports {imported.module} from above"
 
 
 @every_module_below_the_roof
@@ -150,7 +148,7 @@ def test_the_roof_holds_names_only():
         assert names_only, f"{ROOF_MODULE}:{node.lineno}: {ast.unparse(node)[:60]}"
 
 
-@pytest.mark.parametrize("module, name", [(module, name) for module, names in ROOF.items() for name in names])
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in ROOF.items() for name in names])
 def test_every_name_of_the_roof_resolves(module, name):
     found = getattr(importlib.import_module(module), name)
     assert found is getattr(importlib.import_module(ROOF[module][name]), name)
