@@ -147,21 +147,20 @@ class TurnActor(pykka.Actor):
         mailbox = self.mailbox
         messages = mailbox.messages
         receive = self.receive
-        stopped = self.actor_stopped.is_set
         while messages:
             message = None
             try:
                 message = messages.popleft()
-                if message.__class__ is Envelope:
-                    self._open(message)
-                else:
+                if message.__class__ is not Envelope:
                     receive(message)
+                    continue
+                self._open(message)
             except BaseException as error:
                 try:
                     self.crashed(message, error)
                 except BaseException as worse:
                     self.hub.report(worse, f"{type(self).__name__} failed twice on {message!r}")
-            if stopped():
+            if self.actor_stopped.is_set():  # only an envelope can stop an actor
                 self._actor_loop_teardown()
                 return
         mailbox.rest()

@@ -87,6 +87,9 @@ def day_key(secret_key: str, date: str, host: str, hash_type: str = "sha256") ->
     return hmac.digest(hmac.digest(secret_key.encode(), date.encode(), hash_type), host.encode(), hash_type)
 
 
+_MEDIA_TYPES = {plain: plain for plain in ("text/plain", "application/json", "application/octet-stream")}
+
+
 def sign(
     key: bytes,
     method: str,
@@ -115,7 +118,7 @@ def sign(
     Returns:
         The signature in hex.
     """
-    media_type = content_type.partition(";")[0].strip().lower() or NO_CONTENT_TYPE
+    media_type = _MEDIA_TYPES.get(content_type) or content_type.partition(";")[0].strip().lower() or NO_CONTENT_TYPE
     if body_hash is None:
         body_hash = _hash_of_nothing(hash_type)
     text = (

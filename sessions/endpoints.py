@@ -34,6 +34,7 @@ class Endpoint:
         "host_name",
         "origin",
         "pool",
+        "prelude",
         "port",
         "scheme",
         "signing",
@@ -50,6 +51,7 @@ class Endpoint:
         self.origin = f"{self.scheme}://{self.host}"
         self.url = self.origin + self.base_path
         self.pool: Any = None
+        self.prelude: tuple[str, str] = ("", "")  # API version and the headers that do not change
         self.signing: tuple[str, bytes] = ("", b"")  # day and its key
         self._failures = 0
         self._down_until = 0.0

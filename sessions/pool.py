@@ -30,6 +30,7 @@ from urllib3.exceptions import (
 
 from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub, monotonic
+from ai.backend.client.sessions.prepare import Headers
 
 HEAD_LIMIT = 65536
 """Bytes that an answer's status line and headers may have: the limit of http.client for one line."""
@@ -344,10 +345,8 @@ def _is_unusual(head: bytes, lower: bytes) -> bool:
     return head.count(b"\n") != head.count(b"\r\n")
 
 
-def _block(method: str, url: str, headers: Any, body: bytes | None) -> bytes:
-    lines = [f"{method} {url} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+def _block(method: str, url: str, headers: Headers, body: bytes | None) -> bytes:
+    head = f"{method} {url} HTTP/1.1\r\n{headers.text}\r\n".encode("latin-1")
     return head + body if body else head
 
 

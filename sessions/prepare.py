@@ -7,13 +7,14 @@ would cost 32 µs more.
 
 from __future__ import annotations
 
-import datetime
 import re
+import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from urllib3.filepost import encode_multipart_formdata
 
 from ai.backend.client import auth
@@ -29,32 +30,61 @@ _PATH_SAFE = "!$&'()*+,;=:@/~"
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 
-_UTC = datetime.UTC
 
+class Headers(MutableMapping[str, str]):
+    """Request headers as the text that is sent. They become a mapping (in any case) only when somebody asks for one.
 
-class Headers(dict[str, str]):
-    """Request headers: written once in canonical case, found in any case."""
+    Args:
+        text: Header lines, each with its line end.
+    """
 
-    __slots__ = ()
+    __slots__ = ("_mapping", "_text")
 
-    def __missing__(self, name: str) -> str:
-        wanted = name.lower()
-        for key, value in self.items():
-            if key.lower() == wanted:
-                return value
-        raise KeyError(name)
+    def __init__(self, text: str) -> None:
+        self._text: str | None = text
+        self._mapping: CaseInsensitiveDict[str] | None = None
+
+    @property
+    def text(self) -> str:
+        """The header lines."""
+        if self._text is None:
+            self._text = "".join(f"{name}: {value}\r\n" for name, value in self._parsed().items())
+        return self._text
+
+    def _parsed(self) -> CaseInsensitiveDict[str]:
+        if self._mapping is None:
+            pairs = (line.partition(": ") for line in self.text.split("\r\n")[:-1])
+            self._mapping = CaseInsensitiveDict((name, value) for name, _, value in pairs)
+        return self._mapping
+
+    def __getitem__(self, name: str) -> str:
+        return self._parsed()[name]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._parsed()[name] = value
+        self._text = None
+
+    def __delitem__(self, name: str) -> None:
+        del self._parsed()[name]
+        self._text = None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed())
+
+    def __len__(self) -> int:
+        return len(self._parsed())
 
     def __contains__(self, name: object) -> bool:
-        if super().__contains__(name):
+        if self._text is not None and f"\r\n{name}: " in self._text:  # requests asks for Content-Length each time
             return True
-        return isinstance(name, str) and name.lower() in map(str.lower, self)
+        return name in self._parsed()
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of a header, or the default."""
-        try:
-            return self[name]
-        except KeyError:
-            return default
+    def __repr__(self) -> str:
+        return repr(masked(self))
+
+    def copy(self) -> CaseInsensitiveDict[str]:
+        """A plain copy; urllib3 makes one for proxies."""
+        return self._parsed().copy()
 
 
 class PreparedAttempt(requests.PreparedRequest):
@@ -84,7 +114,8 @@ class PreparedAttempt(requests.PreparedRequest):
     def copy(self) -> PreparedAttempt:
         """A copy."""
         body: Any = self.body
-        return PreparedAttempt(self.endpoint, self.method or "", self.target, Headers(self.headers), body)
+        headers: Any = self.headers
+        return PreparedAttempt(self.endpoint, self.method or "", self.target, Headers(headers.text), body)
 
 
 class Preparer:
@@ -92,14 +123,13 @@ class Preparer:
 
     Args:
         config: Keys, domain, user agent and mode.
-        now: The current time, in UTC.
+        clock: The current time, in seconds since the epoch.
     """
 
-    def __init__(
-        self, config: APIConfig, now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(_UTC)
-    ) -> None:
+    def __init__(self, config: APIConfig, clock: Callable[[], float] = time.time) -> None:
         self._config = config
-        self._now = now
+        self._clock = clock
+        self._second = (0, "")  # and its text, without the fraction
         self._signs = config.endpoint_type == "api" and not config.is_anonymous
         self._in_web_session = config.endpoint_type == "session"
 
@@ -111,31 +141,44 @@ class Preparer:
             endpoint: Where it goes.
             version: The API version to announce; empty for the version probe, which sends no such headers.
         """
-        config = self._config
         method = request.method
         target = self.target(request, endpoint)
         body, content_type = self._body(request)
-        headers = Headers()
-        headers["Host"] = endpoint.host
-        headers["User-Agent"] = config.user_agent
+        text = self._prelude(endpoint, version)
         if version:
-            date = self._now().isoformat()
-            headers["X-BackendAI-Domain"] = config.domain
-            headers["X-BackendAI-Version"] = version
-            headers["Date"] = date
-            headers["Content-Type"] = content_type
+            date = self._date()
+            text += f"Date: {date}\r\nContent-Type: {content_type}\r\n"
             if self._signs and not request.anonymous:
-                headers["Authorization"] = self._authorization(
-                    method, target, date, endpoint, content_type, version, body
-                )
+                text += self._authorization(method, target, date, endpoint, content_type, version, body)
         if body is not None:
-            headers["Content-Length"] = str(len(body))
+            text += f"Content-Length: {len(body)}\r\n"
         elif method in _BODY_METHODS:
-            headers["Content-Length"] = "0"
+            text += "Content-Length: 0\r\n"
+        headers = Headers(text)
         if request._headers:
             for name, value in request._headers.items():
                 headers[_checked_header(name, value)] = value
         return PreparedAttempt(endpoint, method, target, headers, body)
+
+    def _date(self) -> str:
+        """The time as :meth:`datetime.datetime.isoformat` writes it, in UTC; its text is new once a second only."""
+        now = self._clock()
+        second = int(now)
+        known, text = self._second
+        if known != second:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)
+        return f"{text}.{int((now - second) * 1_000_000):06d}+00:00"
+
+    def _prelude(self, endpoint: Endpoint, version: str) -> str:
+        """The headers that are the same in every attempt at an endpoint."""
+        known, text = endpoint.prelude
+        if known != version or not text:
+            text = f"Host: {endpoint.host}\r\nUser-Agent: {self._config.user_agent}\r\n"
+            if version:
+                text += f"X-BackendAI-Domain: {self._config.domain}\r\nX-BackendAI-Version: {version}\r\n"
+            endpoint.prelude = (version, text)
+        return text
 
     def target(self, request: Request, endpoint: Endpoint) -> str:
         """Path and query of a request at an endpoint."""
@@ -176,7 +219,7 @@ class Preparer:
         signature = auth.sign(
             key, method, target, date, endpoint.host, content_type, version, config.hash_type, covered
         )
-        return auth.authorization(config.access_key, signature, config.hash_type)
+        return f"Authorization: {auth.authorization(config.access_key, signature, config.hash_type)}\r\n"
 
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
