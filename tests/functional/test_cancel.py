@@ -41,8 +41,8 @@ def test_a_call_on_the_wire_is_abandoned_and_its_connection_closed(runtime, echo
 
 def test_a_late_answer_reaches_nobody(runtime, echo, make_config, unique):
     """The server answers cancelled calls while later ones are on the wire."""
-    late = [unique("d50") for _ in range(20)]
-    names = [unique("d80") for _ in range(20)]
+    late = [unique("d300") for _ in range(20)]
+    names = [unique("d350") for _ in range(20)]
     with runtime.session(make_config(echo, lanes=20)) as session:
         futures = [submit(session, name) for name in late]
         echo.until_pending(20)

@@ -34,7 +34,7 @@ def test_a_call_on_the_wire_ends_by_its_deadline(runtime, echo, make_config, uni
 
 
 def test_a_queued_call_ends_by_its_deadline_and_is_never_sent(runtime, echo, make_config, unique):
-    first, second, third = unique("d1000"), unique(), unique()
+    first, second, third = unique("d600"), unique(), unique()
     with runtime.session(make_config(echo, lanes=1)) as session:
         running = submit(session, first)
         echo.until_seen(first)

@@ -96,7 +96,7 @@ def test_every_endpoint_gets_its_own_host_and_signature(runtime, make_config, un
     with EchoServer(identity="signed", keys=keys) as signed:
         dead = f"http://127.0.0.1:{unused_port()}"
         config = make_config(f"{dead},{signed.url}/", access_key="AKSIGNED", secret_key=keys["AKSIGNED"])
-        for _ in range(SESSIONS):
+        for _ in range(SESSIONS // 2):
             with runtime.session(config) as session:
                 name = unique("s503x1")
                 answer = runtime.value(partial(ask, session, name))

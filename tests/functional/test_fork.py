@@ -113,7 +113,7 @@ def test_calls_in_flight_at_the_fork_end_in_the_child(echo, state, patched):
         FORK
         + """
 s = session(); s.open()
-f = s.Kernel("d1500-call").execute.submit("run", "code")
+f = s.Kernel("d1000-call").execute.submit("run", "code")
 if sys.argv[2] == "on the wire": until(lambda: stats()["pending"] == 1, "the call is on the wire")
 def use():
     start = time.monotonic()
@@ -121,7 +121,7 @@ def use():
     assert kind in ("SessionClosed", "CancelledError"), kind
     assert time.monotonic() - start < 3
 mark("child", child(use))
-assert f.result(10)["name"] == "d1500-call"
+assert f.result(10)["name"] == "d1000-call"
 """,
         echo.url,
         state,
@@ -129,7 +129,7 @@ assert f.result(10)["name"] == "d1500-call"
     )
     result.assert_clean()
     assert result.value("child") == "0"
-    assert echo.seen("d1500-call") == 1
+    assert echo.seen("d1000-call") == 1
 
 
 def test_the_child_exits_normally(echo):

@@ -86,7 +86,7 @@ def test_one_actor_interleaves_recipes_of_many_requests(runtime, echo, make_conf
 
 
 def test_few_lanes_mix_nothing_up(runtime, echo, make_config, numbers):
-    names = [f"rand-few{next(numbers)}" for _ in range(256)]
+    names = [f"rand-few{next(numbers)}" for _ in range(128)]
     with runtime.session(make_config(echo, lanes=3)) as session:
         assert wrong(names, runtime.outcomes(questions(session, names))) == []
     assert echo.stats()["connections"] <= 3

@@ -9,11 +9,14 @@ import pytest
 from support.asking import ask, is_answer, post, submit
 from support.echo import EchoServer
 from support.recipes import Probe
+from support.runtimes import available
 from support.waiting import until
 
-from ai.backend.client.exceptions import BackendAPIError, ConnectionFailed, SessionClosed
+from ai.backend.client.exceptions import BackendAPIError, ConnectionFailed, ConnectionLost, SessionClosed
 
 PROMPT = 1.0
+ONE_RUNTIME = pytest.mark.parametrize("runtime", available()[:1], indirect=True)
+"""For what takes its time and is the same for every caller."""
 
 
 def test_an_idempotent_call_is_repeated_when_the_server_is_busy(runtime, echo, make_config, unique):
@@ -33,6 +36,7 @@ def test_retries_are_limited(runtime, echo, make_config, unique):
     assert echo.seen(name) == 3
 
 
+@ONE_RUNTIME
 @pytest.mark.parametrize("status", [502, 503, 504, 429])
 def test_statuses_that_pass_are_repeated(runtime, echo, make_config, unique, status):
     name = unique(f"s{status}x1")
@@ -40,6 +44,7 @@ def test_statuses_that_pass_are_repeated(runtime, echo, make_config, unique, sta
         assert is_answer(name, runtime.value(partial(ask, session, name)))
 
 
+@ONE_RUNTIME
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 412, 501])
 def test_statuses_that_stay_are_not_repeated(runtime, echo, make_config, unique, status):
     name = unique(f"s{status}")
@@ -91,14 +96,16 @@ def test_a_recipe_may_say_that_its_get_is_not_idempotent(runtime, echo, make_con
 
 
 def test_no_retries_means_one_attempt(runtime, echo, make_config, unique):
-    names = [unique("s503x1"), unique("drop1")]
+    busy, lost = unique("s503x1"), unique("drop1")
     with runtime.session(make_config(echo)) as session:
-        outcomes = runtime.outcomes([partial(ask, session.with_options(retries=0), name) for name in names])
-    assert isinstance(outcomes[0], BackendAPIError)
-    assert isinstance(outcomes[1], ConnectionFailed)
-    assert [echo.seen(name) for name in names] == [1, 1]
+        view = session.with_options(retries=0)
+        outcomes = runtime.outcomes([partial(ask, view, busy), partial(post, view, lost)])
+    assert [type(outcome) for outcome in outcomes] == [BackendAPIError, ConnectionLost]
+    assert [outcome.attempts for outcome in outcomes] == [1, 1]
+    assert (echo.seen(busy), echo.seen(lost)) == (1, 1)
 
 
+@ONE_RUNTIME
 def test_the_server_s_pause_is_kept(runtime, echo, make_config, unique):
     name = unique("s503x1-ra1")
     with runtime.session(make_config(echo)) as session:
@@ -140,6 +147,7 @@ def test_close_ends_a_pause(runtime, echo, make_config, unique):
     assert echo.seen(name) == 1
 
 
+@ONE_RUNTIME
 def test_cancel_ends_a_pause(runtime, echo, make_config, unique):
     name = unique("s503x1-ra1")
     with runtime.session(make_config(echo)) as session:
@@ -151,6 +159,7 @@ def test_cancel_ends_a_pause(runtime, echo, make_config, unique):
     assert echo.seen(name) == 1
 
 
+@ONE_RUNTIME
 def test_pauses_hold_no_lane(runtime, echo, make_config, unique):
     name = unique()
     with runtime.session(make_config(echo, lanes=1)) as session:
@@ -162,6 +171,7 @@ def test_pauses_hold_no_lane(runtime, echo, make_config, unique):
         pausing.cancel()
 
 
+@ONE_RUNTIME
 def test_a_storm_of_failures_stops_the_retries(runtime, echo, make_config, unique):
     """1,000 calls to a server that always fails: the session's quota is spent long before 2,000 repetitions."""
     calls = 1000
