@@ -7,18 +7,37 @@ An argument wins over the environment, which wins over the default. ``None`` mea
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, NoReturn, SupportsFloat, SupportsIndex, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 from ai.backend.client import get_user_agent
-from ai.backend.client.auth import host_header, redact_url
+from ai.backend.client._checks import (
+    at_least,
+    bool_env,
+    check_access_key,
+    check_address_map,
+    check_client_cert,
+    check_endpoints,
+    check_file,
+    check_flag,
+    check_handler,
+    check_hash_type,
+    check_header_text,
+    check_names,
+    check_path,
+    check_proxy_url,
+    check_seconds,
+    check_secret_key,
+    check_text,
+    one_of,
+    parse_flag,
+    parse_number,
+)
+from ai.backend.client.auth import redact_url
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.versioning import API_VERSION, MIN_API_VERSION, format_api_version, parse_api_version
 
@@ -44,12 +63,6 @@ DEFAULT_CHUNK_SIZE: Final = 16 * 2**20
 
 MAX_INFLIGHT_CHUNKS: Final = 4
 """Chunks of one download that may wait to be written, as in the vendor's 23.09."""
-
-MAX_SECONDS: Final = 1e9
-"""Longest time limit, about 31 years: what the time arithmetic of sockets and event loops holds on every platform."""
-
-HIDDEN: Final = "<hidden>"
-"""Stands for a key in error messages."""
 
 WEB_SESSION_KEY: Final = "dummy"
 """Both keys in session mode, where the web server signs with the keypair that it keeps (the vendor's value)."""
@@ -203,37 +216,41 @@ class APIConfig:
         announcement_handler: Callable[[str], object] | None = None,
         storage_proxy_address_map: Mapping[str, str] | str | None = None,
     ) -> None:
-        self.endpoints: Final = _setting("endpoint", endpoint, _endpoints)
-        self.endpoint_type: Final = _setting("endpoint_type", endpoint_type, _one_of("api", "session"))
-        self.domain: Final = _setting("domain", domain, _header_text)
-        self.group: Final = _setting("group", group, _text)
+        self.endpoints: Final = _setting("endpoint", endpoint, check_endpoints)
+        self.endpoint_type: Final = _setting("endpoint_type", endpoint_type, one_of("api", "session"))
+        self.domain: Final = _setting("domain", domain, check_header_text)
+        self.group: Final = _setting("group", group, check_text)
         self.parsed_version: Final = _setting("version", version, lambda _, value: parse_api_version(value))
         self.version: Final = format_api_version(self.parsed_version)
-        self.user_agent: Final = _setting("user_agent", user_agent, _header_text)
+        self.user_agent: Final = _setting("user_agent", user_agent, check_header_text)
         in_session_mode = self.endpoint_type == "session"
-        self.access_key: Final = WEB_SESSION_KEY if in_session_mode else _setting("access_key", access_key, _access_key)
-        self.secret_key: Final = WEB_SESSION_KEY if in_session_mode else _setting("secret_key", secret_key, _secret_key)
-        self.hash_type: Final = _setting("hash_type", hash_type, _hash_type)
+        self.access_key: Final = (
+            WEB_SESSION_KEY if in_session_mode else _setting("access_key", access_key, check_access_key)
+        )
+        self.secret_key: Final = (
+            WEB_SESSION_KEY if in_session_mode else _setting("secret_key", secret_key, check_secret_key)
+        )
+        self.hash_type: Final = _setting("hash_type", hash_type, check_hash_type)
         self._vfolder_mounts: Final = _vfolder_mounts(vfolder_mounts)
         self.skip_sslcert_validation: Final = _setting(
-            "skip_sslcert_validation", skip_sslcert_validation, _flag, _flag_text
+            "skip_sslcert_validation", skip_sslcert_validation, check_flag, parse_flag
         )
-        self.connection_timeout: Final = _setting("connection_timeout", connection_timeout, _seconds, _number_text)
-        self.read_timeout: Final = _setting("read_timeout", read_timeout, _seconds, _number_text)
-        self.deadline: Final = _setting("deadline", deadline, _seconds)
-        self.lanes: Final = _setting("lanes", lanes, _at_least(1))
-        self.in_flight: Final = _setting("in_flight", in_flight, _at_least(1))
-        self.when_full: Final = _setting("when_full", when_full, _one_of("wait", "error"))
-        self.retries: Final = _setting("retries", retries, _at_least(0))
+        self.connection_timeout: Final = _setting("connection_timeout", connection_timeout, check_seconds, parse_number)
+        self.read_timeout: Final = _setting("read_timeout", read_timeout, check_seconds, parse_number)
+        self.deadline: Final = _setting("deadline", deadline, check_seconds)
+        self.lanes: Final = _setting("lanes", lanes, at_least(1))
+        self.in_flight: Final = _setting("in_flight", in_flight, at_least(1))
+        self.when_full: Final = _setting("when_full", when_full, one_of("wait", "error"))
+        self.retries: Final = _setting("retries", retries, at_least(0))
         self.ca_bundle: Final = _ca_bundle(ca_bundle)
-        self.client_cert: Final = _client_cert(client_cert)
+        self.client_cert: Final = check_client_cert(client_cert)
         by_scheme, direct = _proxies(proxies)
         self.proxies: Final = by_scheme
         self.no_proxy: Final = direct
-        self.cookie_file: Final = None if cookie_file is None else _path("cookie_file", cookie_file)
-        self.announcement_handler: Final = _handler(announcement_handler)
+        self.cookie_file: Final = None if cookie_file is None else check_path("cookie_file", cookie_file)
+        self.announcement_handler: Final = check_handler(announcement_handler)
         self.storage_proxy_address_map: Final = _setting(
-            "storage_proxy_address_map", storage_proxy_address_map, _address_map
+            "storage_proxy_address_map", storage_proxy_address_map, check_address_map
         )
         self._complete: Final = True
 
@@ -345,23 +362,6 @@ def get_env(key: str, default: Any = _NO_DEFAULT, *, clean: Callable[[Any], Any]
     return clean(default if found is None else found[1])
 
 
-def bool_env(v: str) -> bool:
-    """Read a switch as people write it in the environment.
-
-    Args:
-        v: y, yes, t, true or 1; n, no, f, false or 0; in any case.
-
-    Raises:
-        InvalidArgument: (a :class:`ValueError`) It is another word.
-    """
-    word = v.strip().lower()
-    if word in {"y", "yes", "t", "true", "1"}:
-        return True
-    if word in {"n", "no", "f", "false", "0"}:
-        return False
-    raise InvalidArgument("v", v, "must be one of y yes t true 1 n no f false 0")
-
-
 def _environment_variable(key: str) -> tuple[str, str] | None:
     """Name and text of the variable that holds a key."""
     for variable in (f"BACKEND_{key}", f"SORNA_{key}"):
@@ -392,18 +392,18 @@ def _setting(
 
 def _vfolder_mounts(given: object) -> tuple[str, ...]:
     from_environment = _setting(
-        "vfolder_mounts", None, _names, lambda text: [name.strip() for name in text.split(",") if name.strip()]
+        "vfolder_mounts", None, check_names, lambda text: [name.strip() for name in text.split(",") if name.strip()]
     )
-    return tuple(dict.fromkeys((*_names("vfolder_mounts", () if given is None else given), *from_environment)))
+    return tuple(dict.fromkeys((*check_names("vfolder_mounts", () if given is None else given), *from_environment)))
 
 
 def _ca_bundle(given: object) -> str | None:
     if given is not None:
-        return _file("ca_bundle", given)
+        return check_file("ca_bundle", given)
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         path = os.environ.get(variable)
         if path:
-            return _file("ca_bundle", path, f" (read from {variable})")
+            return check_file("ca_bundle", path, f" (read from {variable})")
     return None
 
 
@@ -425,200 +425,7 @@ def _proxies(given: object) -> tuple[Mapping[str, str], str]:
         url = found.get(scheme, found.get("all"))
         if url:
             try:
-                proxies[scheme] = _proxy_url(str(url))
+                proxies[scheme] = check_proxy_url(str(url))
             except ValueError as error:
                 raise InvalidArgument("proxies", redact_url(str(url)), f"{error}{note}") from None
-    return MappingProxyType(proxies), _text("proxies", found.get("no_proxy") or "")
-
-
-# Checks.
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidArgument(name, value, "must be a string")
-    if not value.isprintable():
-        raise InvalidArgument(name, value, "must consist of printable characters")
-    return value
-
-
-def _header_text(name: str, value: object) -> str:
-    text = _text(name, value)
-    if any(character > "\xff" for character in text):
-        raise InvalidArgument(name, text, "must consist of latin-1 characters, because it is sent as a header")
-    if text != text.strip():
-        raise InvalidArgument(name, text, "must not begin or end with a space")
-    return text
-
-
-def _access_key(name: str, value: object) -> str:
-    return _without_value(_header_text, name, value)
-
-
-def _secret_key(name: str, value: object) -> str:
-    return _without_value(_text, name, value)
-
-
-def _without_value(check: Callable[[str, object], str], name: str, value: object) -> str:
-    try:
-        return check(name, value)
-    except InvalidArgument as error:
-        reason = error.reason
-    raise InvalidArgument(name, HIDDEN, reason)  # outside of the handler, lest the value hang on as context
-
-
-def _one_of(*choices: str) -> Callable[[str, object], str]:
-    def check(name: str, value: object) -> str:
-        if isinstance(value, str) and value in choices:
-            return value
-        raise InvalidArgument(name, value, f"must be one of {', '.join(choices)}")
-
-    return check
-
-
-def _hash_type(name: str, value: object) -> str:
-    algorithm = _text(name, value).lower()
-    # The digest of the shake family has no length of its own, so HMAC cannot use it.
-    if algorithm not in hashlib.algorithms_guaranteed or algorithm.startswith("shake"):
-        raise InvalidArgument(name, value, "must be a hash algorithm that Python guarantees, for example sha256")
-    return algorithm
-
-
-def _names(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise InvalidArgument(name, value, "must be an iterable of names")
-    names = tuple(_text(name, each) for each in value)
-    if "" in names:
-        raise InvalidArgument(name, names, "must not contain an empty name")
-    return names
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidArgument(name, value, "must be True or False; in the environment y yes t true 1 n no f false 0")
-    return value
-
-
-def _flag_text(text: str) -> object:
-    try:
-        return bool_env(text)
-    except ValueError:
-        return text  # the check names it
-
-
-def _seconds(name: str, value: object) -> float:
-    try:
-        seconds = float(value) if isinstance(value, SupportsFloat) and not isinstance(value, bool) else -1.0
-    except (TypeError, ValueError, OverflowError):
-        seconds = -1.0
-    if not 0 <= seconds <= MAX_SECONDS:  # also refuses NaN
-        raise InvalidArgument(name, value, f"must be a number of seconds from 0 (no limit) to {MAX_SECONDS:.0e}")
-    return seconds
-
-
-def _number_text(text: str) -> object:
-    try:
-        return float(text)
-    except ValueError:
-        return text  # the check names it
-
-
-def _at_least(minimum: int) -> Callable[[str, object], int]:
-    def check(name: str, value: object) -> int:
-        number = int(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else None
-        if number is None or number < minimum:
-            raise InvalidArgument(name, value, f"must be a whole number, at least {minimum}")
-        return number
-
-    return check
-
-
-def _path(name: str, value: object, note: str = "") -> str:
-    """An absolute path, so that a later ``chdir`` does not change its meaning."""
-    path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise InvalidArgument(name, value, f"must be a path{note}")
-    return str(Path(path).absolute())
-
-
-def _file(name: str, value: object, note: str = "") -> str:
-    path = _path(name, value, note)
-    if not (os.access(path, os.R_OK) and Path(path).is_file()):
-        raise InvalidArgument(name, value, f"must be an existing, readable file{note}")
-    return path
-
-
-def _client_cert(given: object) -> str | tuple[str, str] | None:
-    if given is None:
-        return None
-    if not isinstance(given, tuple | list):
-        return _file("client_cert", given)
-    if len(given) != 2:
-        raise InvalidArgument("client_cert", given, "must be a path, or a pair of paths: certificate and key")
-    certificate, key = given
-    return _file("client_cert", certificate), _file("client_cert", key)
-
-
-def _handler(given: Callable[[str], object] | None) -> Callable[[str], object] | None:
-    if given is not None and not callable(given):
-        raise InvalidArgument("announcement_handler", given, "must be callable")
-    return given
-
-
-def _address_map(name: str, value: object) -> Mapping[str, str]:
-    reason = "must be a mapping of addresses, or text like A=B,C=D"
-    pairs: Iterable[tuple[object, object]]
-    if isinstance(value, Mapping):
-        pairs = value.items()
-    elif isinstance(value, str):
-        pairs = [
-            (told.strip(), use.strip())
-            for told, _, use in (part.partition("=") for part in value.split(",") if part.strip())
-        ]
-    else:
-        raise InvalidArgument(name, value, reason)
-    addresses = {_text(name, told): _text(name, use) for told, use in pairs}
-    if not all(addresses) or not all(addresses.values()):
-        raise InvalidArgument(name, value, reason)
-    return MappingProxyType(addresses)
-
-
-def _endpoints(name: str, value: object) -> tuple[str, ...]:
-    text = str(value)
-    if "@" in text:  # before anything else: a comma in a password would look like the end of an endpoint
-        raise InvalidArgument(
-            name, redact_url(text), "must not contain user information: keys are signed with, not sent"
-        )
-    try:
-        return tuple(_endpoint_url(part.strip()) for part in (text.split(",") if isinstance(value, str) else (text,)))
-    except ValueError as error:
-        raise InvalidArgument(name, redact_url(text), str(error)) from None
-
-
-def _endpoint_url(url: str) -> str:
-    """Normalise an endpoint: what stands behind the host is sent, and signed, exactly as it is written here."""
-    host = host_header(url)
-    if "?" in url or "#" in url:
-        raise ValueError("must not have a query or fragment")
-    parts = urlsplit(url)
-    path = quote(parts.path.rstrip("/"), safe="/%!$&'()*+,;=:-._~")
-    if re.search("%(?![0-9A-Fa-f]{2})", path):
-        raise ValueError("must not have a '%' in its path that does not begin an escape")
-    if not {"", ".", ".."}.isdisjoint(path.split("/")[1:]):
-        raise ValueError("must not have an empty or dot segment in its path")
-    path = re.sub("%..", lambda escape: escape[0].upper(), path)
-    return f"{parts.scheme}://{host}{path}"
-
-
-def _proxy_url(url: str) -> str:
-    """Normalise a proxy's URL, user information included; ``host:port`` means http, as with curl and requests."""
-    if "://" not in url:
-        url = f"http://{url}"
-    if url.lower().startswith("socks"):
-        raise ValueError("must be http:// or https:// proxies: SOCKS is not supported")
-    host = host_header(url)
-    parts = urlsplit(url)
-    if parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError("must be proxy URLs without a path")
-    credentials, at, _ = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{credentials}{at}{host}"
+    return MappingProxyType(proxies), check_text("proxies", found.get("no_proxy") or "")

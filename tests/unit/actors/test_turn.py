@@ -8,7 +8,6 @@ import gevent
 import pykka
 import pytest
 from pykka import ActorDeadError, ActorRegistry
-from pykka import _actor as pykka_actor
 from pykka._envelope import Envelope
 
 from ai.backend.client.actors.call import Call, Offload, Options
@@ -118,7 +117,6 @@ def test_an_envelope_is_a_message_and_whom_to_reply_to():
     envelope = Envelope("message", reply_to=future)
     assert Envelope.__slots__ == ["message", "reply_to"]
     assert (envelope.message, envelope.reply_to) == ("message", future)
-    assert pykka_actor.Envelope is Envelope if hasattr(pykka_actor, "Envelope") else True
 
 
 def test_pykka_puts_envelopes_into_the_inbox_that_we_made(worker, monkeypatch):

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from ai.backend.client import config as module
+from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.config import (
     API_VERSION,
     DEFAULT_CHUNK_SIZE,
     ENVIRONMENT,
-    MAX_SECONDS,
     APIConfig,
     bool_env,
     get_config,
