@@ -156,6 +156,13 @@ def check_file(name: str, value: object, note: str = "") -> str:
     return path
 
 
+def check_ca_bundle(name: str, value: object, note: str = "") -> str:
+    path = check_path(name, value, note)
+    if not (os.access(path, os.R_OK) and (Path(path).is_file() or Path(path).is_dir())):
+        raise InvalidArgument(name, value, f"must be an existing, readable file or folder{note}")
+    return path
+
+
 def check_client_cert(given: object) -> str | tuple[str, str] | None:
     if given is None:
         return None

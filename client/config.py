@@ -20,9 +20,9 @@ from ai.backend.client._checks import (
     bool_env,
     check_access_key,
     check_address_map,
+    check_ca_bundle,
     check_client_cert,
     check_endpoints,
-    check_file,
     check_flag,
     check_handler,
     check_hash_type,
@@ -137,8 +137,8 @@ class APIConfig:
         when_full: What a call does when ``in_flight`` is reached: ``wait`` (the default) or raise ``error``
             :class:`~ai.backend.client.exceptions.Overloaded`.
         retries: How often a failed request is sent again, at most. Default 2.
-        ca_bundle: PEM file with the certificate authorities to trust. By default that of ``REQUESTS_CA_BUNDLE``, else
-            ``CURL_CA_BUNDLE``, else None: those of the HTTP library.
+        ca_bundle: PEM file, or folder in OpenSSL's form, with the certificate authorities to trust. By default that of
+            ``REQUESTS_CA_BUNDLE``, else ``CURL_CA_BUNDLE``, else None: those of the HTTP library.
         client_cert: PEM file with client certificate and key, or a pair of two files. Default None.
         proxies: Proxy URL (http or https, user information allowed) by scheme of the request: ``http``, ``https`` or
             ``all``; under ``no_proxy`` a comma list of hosts to reach directly. ``{}`` for none. By default as in the
@@ -399,11 +399,11 @@ def _vfolder_mounts(given: object) -> tuple[str, ...]:
 
 def _ca_bundle(given: object) -> str | None:
     if given is not None:
-        return check_file("ca_bundle", given)
+        return check_ca_bundle("ca_bundle", given)
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         path = os.environ.get(variable)
         if path:
-            return check_file("ca_bundle", path, f" (read from {variable})")
+            return check_ca_bundle("ca_bundle", path, f" (read from {variable})")
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -154,7 +155,8 @@ class LaneAdapter(HTTPAdapter):
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE  # asked for by skip_sslcert_validation
             else:
-                context.load_verify_locations(config.ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+                bundle = Path(config.ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+                context.load_verify_locations(**{"capath" if bundle.is_dir() else "cafile": str(bundle)})
             if config.client_cert is not None:
                 pair = config.client_cert
                 context.load_cert_chain(*((pair,) if isinstance(pair, str) else pair))
