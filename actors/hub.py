@@ -69,14 +69,16 @@ class Callback:
 class Timer:
     """A function that the hub calls later, unless it is cancelled first. Hub side only."""
 
-    __slots__ = ("_watcher",)
+    __slots__ = ("_hub", "_watcher")
 
-    def __init__(self, loop: Any, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self._watcher = loop.timer(max(seconds, 0.0))
+    def __init__(self, hub: Hub, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._hub = hub
+        self._watcher = hub.loop.timer(max(seconds, 0.0))
         self._watcher.start(self._fire, function, args, update=True)
 
     def _fire(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
         self.cancel()
+        self._hub.in_turn = True
         function(*args)
 
     def cancel(self) -> None:
@@ -101,6 +103,8 @@ class Hub:
         pid: The process that made the hub.
         own_thread: Whether it has a thread of its own.
         stopped: Whether its loop has ended.
+        park: Give the loop back until somebody switches to the calling greenlet.
+        in_turn: Set by the handlers of events: what they leave to do is done at the end of the turn.
         teardown: Called on the hub, once, before its loop ends: must leave no watcher, greenlet or socket behind.
         last_words: Called, once, by whichever thread ends the hub, when the loop is gone.
         inherited: Called in a forked child: must close the child's copies of what the hub holds, without touching the
@@ -116,7 +120,7 @@ class Hub:
         self.inherited: Callable[[], object] = _nothing
         self._dirty: collections.deque[Runnable] = collections.deque()
         self._signalled = False
-        self._in_turn = False
+        self.in_turn = False
         self._outcomes: collections.deque[tuple[Callable[..., object], tuple[Any, ...]]] = collections.deque()
         self._pool: Any = None
         self._ending = False
@@ -141,13 +145,12 @@ class Hub:
         self.gevent_hub = gevent.hub.get_hub()
         self.loop = self.gevent_hub.loop
         self.run_callback = self.loop.run_callback
+        self.park = self.gevent_hub.switch
         self._thread = get_ident()
         # On a loop of the caller's the watcher must not keep the program alive.
         self._wake = self.loop.async_(ref=self.own_thread)
-        self._wake.start(self._drain)
-        # The events of one poll are handled by priority: ours first, the end of the turn last.
-        self._turn_begins = self.loop.check(ref=False, priority=self.loop.MAXPRI)
-        self._turn_begins.start(self._begin_turn)
+        self._wake.start(self._woken)
+        # Of the events of one poll this is the last.
         self._turn_ends = self.loop.check(ref=False, priority=self.loop.MINPRI)
         self._turn_ends.start(self._end_turn)
         self._over = gevent.event.Event() if self.own_thread else None
@@ -168,7 +171,7 @@ class Hub:
 
     def _detach(self) -> None:
         self.stopped = True  # first this, then the last drain: see schedule()
-        for watcher in (self._wake, self._turn_begins, self._turn_ends):
+        for watcher in (self._wake, self._turn_ends):
             watcher.stop()
             watcher.close()
         _live.discard(self)
@@ -237,7 +240,7 @@ class Hub:
         elif not self._signalled:
             self._signalled = True
             if get_ident() == self._thread:
-                if not self._in_turn:
+                if not self.in_turn:
                     self.run_callback(self._drain)
             else:
                 try:
@@ -249,12 +252,13 @@ class Hub:
         """Call a function on the hub, in order. Any thread."""
         self.schedule(Callback(function))
 
-    def _begin_turn(self) -> None:
-        self._in_turn = True
+    def _woken(self) -> None:
+        self.in_turn = True
+        self._drain()
 
     def _end_turn(self) -> None:
-        """Whatever the events of this turn left to do is done in it; another turn of the loop for that would cost 5 µs."""
-        self._in_turn = False
+        """Whatever this turn's events left to do is done in it; another turn of the loop for that would cost 5 µs."""
+        self.in_turn = False
         if self._dirty:
             self._drain()
         if self._outcomes:
@@ -280,7 +284,7 @@ class Hub:
             self._signalled = False
             if dirty:
                 self._signalled = True
-                if not self._in_turn:
+                if not self.in_turn:
                     self.run_callback(self._drain)
 
     def _drain_dead(self) -> None:
@@ -317,7 +321,7 @@ class Hub:
             if self.stopped:
                 function(*args)
                 return
-            if not self._in_turn:
+            if not self.in_turn:
                 self.run_callback(self._flush)
         outcomes.append((function, args))
 
@@ -332,7 +336,7 @@ class Hub:
                     self.report(error, "an outcome could not be delivered")
                 outcomes.popleft()  # see _drain
         finally:
-            if outcomes and not self._in_turn:
+            if outcomes and not self.in_turn:
                 self.run_callback(self._flush)
 
     # -- for code on the hub ------------------------------------------------------------------------------------------
@@ -341,13 +345,9 @@ class Hub:
         """A new greenlet below the hub; it starts at its first ``switch()``."""
         return greenlet.greenlet(function, parent=self.gevent_hub)
 
-    def park(self) -> Any:
-        """Give the loop back until somebody switches to the calling greenlet."""
-        return self.gevent_hub.switch()
-
     def later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
         """Call ``function(*args)`` on the hub after some seconds."""
-        return Timer(self.loop, seconds, function, args)
+        return Timer(self, seconds, function, args)
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function in a native thread and wait for it, from a lane. The way for disk, archives and large JSON."""

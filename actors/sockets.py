@@ -129,6 +129,7 @@ class HubSocket:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _readable(self) -> None:
+        self._hub.in_turn = True
         reader = self._reader
         if reader is not None:
             self._reader = None
@@ -138,6 +139,7 @@ class HubSocket:
             self.stale = True
 
     def _expired(self) -> None:
+        self._hub.in_turn = True
         reader = self._reader
         if reader is not None:
             self._reader = None
