@@ -45,16 +45,15 @@ TRUSTED = 0.001
 loop may not have polled since, where the caller's own greenlets kept it busy."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d)(?: ([^\r\n]*))?")
-_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n|$)")
-_UNUSUAL = (
-    b"\r\ntransfer-encoding",
-    b"\r\ncontent-encoding",
-    b"\r\n ",
-    b"\r\n\t",
-    b"\r\nconnection: close",
-    b"\r\nconnection: upgrade",
-)
-"""What makes an answer's head, in lower case, unusual; such answers are read by the library."""
+_FOLD = re.compile(r"\r?\n[ \t]+").sub
+_LENGTH = b"\r\ncontent-length:"
+_LENGTHS = re.compile(rb"(?<=\r\ncontent-length:)[^\r\n]*").findall
+MAX_DIGITS = 18
+"""Digits that a ``Content-Length`` may have: what fits into 64 bits."""
+
+_INTERIM = frozenset({b"100", b"102", b"103"})
+NO_CONTENT = 204
+NOT_MODIFIED = 304
 
 
 if TYPE_CHECKING:
@@ -98,7 +97,8 @@ class PlainReply:
         """The answer's headers."""
         if self._headers is None:
             self._headers = urllib3.HTTPHeaderDict()
-            for line in self.head.decode("latin-1").split("\r\n")[1:]:
+            unfolded = _FOLD(" ", self.head.decode("latin-1"))
+            for line in unfolded.replace("\r\n", "\n").split("\n")[1:]:
                 name, _, value = line.partition(":")
                 self._headers.add(name, value.strip(" \t"))
         return self._headers
@@ -272,22 +272,16 @@ class _ShortWay:
         sock: sockets.HubSocket = connection.sock
         data, end = _read_head(sock, data)
         line = _STATUS_LINE.match(data)
-        while (
-            line is not None and line[1][:1] == b"1" and line[1] != b"101"
-        ):  # interim answers, such as 103 Early Hints
+        while line is not None and line[1] in _INTERIM:
             data, end = _read_head(sock, data[end + 4 :])
             line = _STATUS_LINE.match(data)
-        head = data[:end]
-        status = int(line[1]) if line is not None else 0
-        lower = head.lower()
-        lengths = _CONTENT_LENGTH.findall(lower)
-        if line is None or status == 304 or not (lengths or status == 204) or _is_unusual(head, lower):
-            if not lengths and b"\r\ncontent-length:" in lower and b"\r\ntransfer-encoding:" not in lower:
-                raise MalformedAnswer("the length is no number")
+        if line is None or end < 0:
             return self._long_way(connection, method, url, data, options), None
-        if len(lengths) > 1 and len(set(lengths)) > 1:
-            raise MalformedAnswer("it has two different lengths")
-        wanted = 0 if status == 204 else int(lengths[0])
+        status = int(line[1])
+        head = data[:end]
+        wanted = _plain_length(head.lower(), status)
+        if wanted is None:
+            return self._long_way(connection, method, url, data, options), None
         content = data[end + 4 :]
         if len(content) < wanted:
             content = _read_rest(sock, content, wanted)
@@ -336,13 +330,34 @@ class _GiveBack:
             self._pool._give_back(connection)
 
 
-def _is_unusual(head: bytes, lower: bytes) -> bool:
-    for mark in _UNUSUAL:
-        if mark in lower:
-            return True
-    if b"\r\nconnection:" in lower and b"keep-alive" not in lower:
-        return True
-    return head.count(b"\n") != head.count(b"\r\n")
+def _plain_length(head: bytes, status: int) -> int | None:
+    """How long a plain answer's body is.
+
+    Args:
+        head: The answer's head in lower case.
+        status: Its status.
+
+    Returns:
+        Bytes; None when the answer is not plain and has to be read the long way.
+
+    Raises:
+        MalformedAnswer: The length makes no sense.
+    """
+    if b"-encoding:" in head or status == NOT_MODIFIED:  # Transfer-Encoding, Content-Encoding
+        return None
+    connection = head.find(b"\r\nconnection:")
+    if connection >= 0 and b"keep-alive" not in head[connection : connection + 40]:
+        return None
+    start = head.find(_LENGTH)
+    if start < 0:
+        return 0 if status == NO_CONTENT else None
+    lengths = {text.strip(b" \t") for text in _LENGTHS(head, start)}
+    if len(lengths) > 1:
+        raise MalformedAnswer("it has two different lengths")
+    length = lengths.pop()
+    if not length.isdigit() or len(length) > MAX_DIGITS:
+        raise MalformedAnswer("its length is no number")
+    return 0 if status == NO_CONTENT else int(length)
 
 
 def _block(method: str, url: str, headers: Headers, body: bytes | None) -> bytes:

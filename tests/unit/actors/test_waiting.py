@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 import time
-import weakref
 
 import gevent
 import pytest
@@ -198,15 +196,3 @@ def test_a_wake_up_for_a_hub_that_is_gone_harms_nobody(in_gevent):
     waiting = in_gevent(waiter)
     waiting.wake()
     waiting.wake()
-
-
-def test_a_hub_that_has_waited_is_not_held(in_gevent, spawn):
-    def body():
-        waiting = waiter()
-        spawn(waiting.wake)
-        waiting.wait(LIMIT)
-        return weakref.ref(gevent.get_hub())
-
-    hub = in_gevent(body)
-    gc.collect()
-    assert hub() is None
