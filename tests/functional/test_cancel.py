@@ -68,6 +68,21 @@ def test_cancelling_twice_is_true_twice(runtime, echo, make_config, unique):
         assert future.cancel() is True
 
 
+def test_cancelling_twice_counts_once_for_who_waits(runtime, echo, make_config, unique):
+    """`wait` counts what it is told: told twice of one future, it would return with another still pending."""
+    with runtime.session(make_config(echo)) as session:
+        twice, pending = submit(session, unique("never")), submit(session, unique("never"))
+        found = []
+        waiting = threading.Thread(target=lambda: found.append(concurrent.futures.wait([twice, pending], 0.3)))
+        waiting.start()
+        until(lambda: twice._waiters and pending._waiters, "somebody waits for both")
+        twice.cancel()
+        twice.cancel()
+        waiting.join(5)
+    assert found[0].not_done == {pending}
+    assert found[0].done == {twice}
+
+
 def test_waiters_are_told_of_a_cancellation(runtime, echo, make_config, unique):
     told = threading.Event()
     with runtime.session(make_config(echo)) as session:

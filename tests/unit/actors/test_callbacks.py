@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 
 import gevent
 import pytest
@@ -133,8 +134,6 @@ def test_close_lets_what_waits_run_and_takes_late_ones_too(hub):
 
 
 def test_a_callback_is_not_held_once_it_has_run(worker):
-    import weakref
-
     class Thing:
         def __call__(self):
             pass
