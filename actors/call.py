@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from ai.backend.client.actors.future import CallFuture
     from ai.backend.client.actors.hub import Timer
     from ai.backend.client.actors.lanes import Lane
+    from ai.backend.client.actors.waiting import Bells
 
 T = TypeVar("T")
 
@@ -50,7 +52,15 @@ class Options(NamedTuple):
 
 
 class Owner(Protocol):
-    """What a call asks of the runtime that accepted it. Any thread."""
+    """What a call asks of the runtime that accepted it. Any thread.
+
+    Attributes:
+        pid: The process that accepted it.
+        bells: What plain threads that wait for it wait on; None where the system has none.
+    """
+
+    pid: int
+    bells: Bells | None
 
     def abandon(self, call: Call) -> None:
         """The call's future was cancelled: give up what is under way."""
@@ -121,7 +131,7 @@ class Call:
 
     def is_orphan(self) -> bool:
         """Whether this process was forked from the one that accepted the call; then the call is over here."""
-        return self.owner.disown(self)
+        return self.owner.pid != os.getpid() and self.owner.disown(self)
 
     def run_callbacks(self, function: Callable[[], object]) -> None:
         """Run the future's callbacks where users' code belongs."""

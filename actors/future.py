@@ -20,7 +20,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ai.backend.client.actors.aio import bridge_to
-from ai.backend.client.actors.waiting import waiter
+from ai.backend.client.actors.waiting import Bell, waiter
 
 if TYPE_CHECKING:
     from ai.backend.client.actors.call import Call
@@ -119,7 +119,7 @@ class CallFuture(concurrent.futures.Future[T]):
         Returns:
             False when it had ended already, True otherwise (also when it was cancelled before).
         """
-        if not self._win(()):
+        if not self._win(object()):  # one of its own: a constant would win again
             return self._state == CANCELLED
         call = self._call
         self._state = CANCELLED
@@ -214,15 +214,31 @@ class CallFuture(concurrent.futures.Future[T]):
         call = self._call
         if call is not None and call.is_orphan():
             return True
-        waiting = waiter()
+        bells = None if call is None else call.owner.bells
+        waiting = waiter(bells)
         self._wakers.append(waiting.wake)
-        if self._state != PENDING:  # settled since we looked; the waker may or may not have been seen
-            return True
+        woken = False
         try:
-            return waiting.wait(timeout) or self._state != PENDING
+            if self._state == PENDING:
+                woken = waiting.wait(timeout)
+            return self._state != PENDING
         except KeyboardInterrupt:
             self.cancel()
             raise
+        finally:
+            if not woken:
+                self._forget(waiting.wake)
+            if bells is not None and waiting.__class__ is Bell:
+                if woken:
+                    bells.give(waiting)
+                else:  # somebody may still ring it
+                    waiting.close()
+
+    def _forget(self, wake: Callable[[], object]) -> None:
+        try:
+            self._wakers.remove(wake)
+        except ValueError:
+            pass
 
     def on_settled(self, function: Callable[[], object]) -> None:
         """For the runtime: call a short, harmless function at the end, or at once if that has come.

@@ -136,7 +136,8 @@ class APIConfig:
         in_flight: How many calls a session accepts before earlier ones end. Default 10,000.
         when_full: What a call does when ``in_flight`` is reached: ``wait`` (the default) or raise ``error``
             :class:`~ai.backend.client.exceptions.Overloaded`.
-        retries: How often a failed request is sent again, at most. Default 2.
+        retries: How often a failed request is sent again, at most. Default 2. Not counted: passing over an endpoint
+            that cannot be reached, and replacing, once, a connection that the server had given up.
         ca_bundle: PEM file, or folder in OpenSSL's form, with the certificate authorities to trust. By default that of
             ``REQUESTS_CA_BUNDLE``, else ``CURL_CA_BUNDLE``, else None: those of the HTTP library.
         client_cert: PEM file with client certificate and key, or a pair of two files. Default None.

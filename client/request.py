@@ -76,6 +76,8 @@ class _Pending(Protocol):
 
 _NOT_GIVEN: Any = object()
 
+_decode = _json.JSONDecoder().decode
+
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+").fullmatch
 
 
@@ -388,7 +390,7 @@ class Response:
         """
         try:
             # Decoded here: json.loads would first guess the encoding.
-            return (loads or _json.loads)(self.content.decode())
+            return (loads or _decode)(self.content.decode())
         except (ValueError, RecursionError) as error:
             if loads is None and not self.content.isascii():
                 try:

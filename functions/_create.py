@@ -160,6 +160,16 @@ def either(first: str, first_value: str | None, second: str, second_value: str |
     return second_value if first_value is None else first_value
 
 
+def chosen_name(client_token: str | None, name: str | None) -> str:
+    """The session's name: whichever spelling was given, or a random one.
+
+    Raises:
+        InvalidArgument: It cannot be a name, or both were given and differ.
+    """
+    chosen = either("client_token", client_token or None, "name", name or None)
+    return new_name() if chosen is None else check_name("client_token" if client_token else "name", chosen)
+
+
 def hold_seconds(max_wait: int | None, enqueue_only: bool | None) -> float | None:
     """How long the server may keep a create call open.
 
@@ -234,7 +244,6 @@ def _body_v5(version: ApiVersion, spec: SessionSpec, values: Mapping[str, Any]) 
 
 def _checked(spec: SessionSpec) -> dict[str, Any]:
     """The arguments that were given, by name, each copied into the plain type that its JSON needs."""
-    check_name("name", spec.name)
     values: dict[str, Any] = {}
     for argument in SessionSpec.__slots__:
         value = getattr(spec, argument)

@@ -201,15 +201,20 @@ def api_factory(recipe: Callable[Concatenate[Any, P], Recipe[Any]]) -> ApiFactor
     return ApiFactory(recipe, on_class=True)
 
 
-def expect_object(response: Response) -> dict[str, Any]:
-    """The body of an answer that must be a JSON object.
+def expect_object(response: Response, key: str | None = None) -> dict[str, Any]:
+    """The body of an answer that must be a JSON object, or the object under one of its keys.
+
+    Args:
+        response: The answer.
+        key: Where the object is; None: the body itself.
 
     Raises:
-        InvalidReply: It is not.
+        InvalidReply: It is no object.
     """
-    value = response.json()
+    value = response.json() if key is None else field(response.json(), key, response)
     if not isinstance(value, dict):
-        raise InvalidReply("the answer is not a JSON object", response.status, response.content)
+        name = "the answer" if key is None else f"the answer's {key!r}"
+        raise InvalidReply(f"{name} is not a JSON object", response.status, response.content)
     return value
 
 

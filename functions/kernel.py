@@ -34,10 +34,10 @@ from ai.backend.client.functions._create import (
     HOLD_UNLIMITED,
     SessionSpec,
     check_name,
+    chosen_name,
     create_body,
     either,
     hold_seconds,
-    new_name,
 )
 from ai.backend.client.functions._execute import check_mode, complete_body, run_body
 from ai.backend.client.functions._generations import V5, V6, require_version
@@ -157,7 +157,7 @@ class Kernel(SessionIdentity[M]):
         """
         version, config = cls.session.api_version, cls.session.config
         spec = SessionSpec(
-            name=either("client_token", client_token or None, "name", name or None) or new_name(),
+            name=chosen_name(client_token, name),
             image=image,
             type=either("type_", type_, "type", type) or DEFAULT_TYPE,
             enqueue_only=enqueue_only,
@@ -267,7 +267,7 @@ class Kernel(SessionIdentity[M]):
             raise InvalidArgument("template_id", template_id, "must be a UUID")
         spec = SessionSpec(
             template_id=template_id,
-            name=either("client_token", client_token or None, "name", name or None) or new_name(),
+            name=chosen_name(client_token, name),
             image=image,
             type=either("type_", type_, "type", type),
             enqueue_only=enqueue_only,
@@ -390,8 +390,7 @@ class Kernel(SessionIdentity[M]):
             response = yield request_about(self, "POST", "/complete", json=complete_body(code, opts), idempotent=True)
         else:
             response = yield request_about(self, "POST", json=run_body(run_id, code, mode, opts))
-        result: dict[str, Any] = field(response.json(), "result", response)
-        return result
+        return expect_object(response, "result")
 
     @api_function
     def interrupt(self) -> Recipe[None]:

@@ -7,9 +7,10 @@ import warnings
 import weakref
 from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar
 
 from ai.backend.client import functions
+from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import allocate_lock
@@ -133,7 +134,7 @@ class BaseSession(Generic[M]):
         )
         self._root: BaseSession[M] | None = None
         self._finalizer: weakref.finalize[[_Core, str], BaseSession[M]] = weakref.finalize(
-            self, _dropped, self._core, repr(self)
+            self, _dropped, self._core, type(self).__name__
         )
         self._finalizer.atexit = False  # the hub has an exit hook of its own
 
@@ -295,9 +296,9 @@ class BaseSession(Generic[M]):
         It shares connections and life with the session and cannot be closed.
 
         Args:
-            timeout: Seconds that the server may be silent; None: no limit.
-            deadline: Seconds for a call as a whole; None: no limit. A limit given here holds even for calls that the
-                server may hold by design.
+            timeout: Seconds that the server may be silent; None or 0: no limit.
+            deadline: Seconds for a call as a whole; None or 0: no limit. A limit given here holds even for calls that
+                the server may hold by design.
             retries: How many times a failed attempt may be repeated.
 
         Raises:
@@ -361,8 +362,7 @@ class BaseSession(Generic[M]):
     def _start_closing(self, timeout: float) -> Runtime | None:
         if self._root is not None:
             raise TypeError("this is a view made by with_options(): close the session that it was made from")
-        if _limit("timeout", timeout) is None:
-            raise InvalidArgument("timeout", timeout, "must be a number of seconds")
+        _seconds("timeout", timeout)
         self._finalizer.detach()
         return self._core.start_closing(timeout)
 
@@ -520,15 +520,14 @@ def _announcement(wanted: bool) -> Generator[Request, Response, str | None]:
     return str(news.get("message", "")) if isinstance(news, dict) and news.get("enabled") else None
 
 
-@overload
-def _limit(argument: str, value: None) -> None: ...
-@overload
-def _limit(argument: str, value: float) -> float: ...
 def _limit(argument: str, value: float | None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise InvalidArgument(argument, value, "must be a number of seconds, 0 or more, or None for no limit")
+    """A time limit; 0 and None are none, as in the configuration."""
+    return None if value is None else _seconds(argument, value) or None
+
+
+def _seconds(argument: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
+        raise InvalidArgument(argument, value, "must be a number of seconds, 0 or more")
     return float(value)
 
 

@@ -16,7 +16,7 @@ from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import Hub, allocate_lock
 from ai.backend.client.actors.messages import Cancel, Close, Invoke
 from ai.backend.client.actors.slots import Slots
-from ai.backend.client.actors.waiting import may_wait
+from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import DeadlineExceeded, Overloaded, SessionClosed
 from ai.backend.client.sessions.cookies import WebCookies
@@ -40,6 +40,7 @@ class Runtime:
         self._slots = Slots(config.in_flight)
         self._close_lock = allocate_lock()
         self._closed = CallFuture[None]()
+        self.bells = Bells() if HAS_BELLS else None
         self.hub = hub = Hub()
         self._callbacks = CallbackWorker(hub)
         hub.start()
@@ -149,6 +150,8 @@ class Runtime:
 
     def _last_words(self) -> None:
         self._callbacks.close()
+        if self.bells is not None:
+            self.bells.close()
         self._closed.settle(None, None)
 
     def _inherited(self) -> None:

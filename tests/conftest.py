@@ -13,6 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
+
 from support.echo import EchoServer
 from support.faults import FaultServer
 from support.runtimes import RUNTIMES, Runtime, available

@@ -5,6 +5,18 @@ from __future__ import annotations
 import time
 
 import pytest
+
+from ai.backend.client.exceptions import (
+    CallTimeout,
+    ConnectionFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    DeadlineExceeded,
+    NeverSent,
+    ProtocolError,
+    ReadTimeout,
+)
+from ai.backend.client.session import Session
 from support.faults import (
     black_hole,
     close,
@@ -19,18 +31,6 @@ from support.faults import (
     unused_port,
 )
 from support.waiting import until
-
-from ai.backend.client.exceptions import (
-    CallTimeout,
-    ConnectionFailed,
-    ConnectionLost,
-    ConnectTimeout,
-    DeadlineExceeded,
-    NeverSent,
-    ProtocolError,
-    ReadTimeout,
-)
-from ai.backend.client.session import Session
 
 DRIP_DEADLINE = 0.3
 DRIP_LATEST = 0.8

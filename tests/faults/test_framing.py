@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.faults import close_after, gzipped, head, message, raw, reply, silence
-from support.waiting import until
 
 from ai.backend.client.exceptions import (
     BackendAPIError,
@@ -16,6 +14,8 @@ from ai.backend.client.exceptions import (
     ProtocolError,
 )
 from ai.backend.client.session import Session
+from support.faults import close_after, gzipped, head, message, raw, reply, silence
+from support.waiting import until
 
 KERNEL = {"name": "kernel"}
 JSON = json.dumps(KERNEL).encode()

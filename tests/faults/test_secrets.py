@@ -8,12 +8,12 @@ import pickle
 import traceback
 
 import pytest
-from support.faults import close, cut_after, head, raw, reply, silence
-from support.recipes import Probe
 
 from ai.backend.client.exceptions import BackendError
 from ai.backend.client.request import Request
 from ai.backend.client.session import AsyncSession, Session
+from support.faults import close, cut_after, head, raw, reply, silence
+from support.recipes import Probe
 
 CANARY = "canary-secret-key-6f1d2c"
 ACCESS = "AKCANARY"

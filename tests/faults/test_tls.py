@@ -10,10 +10,10 @@ import time
 
 import pytest
 import trustme
-from support.faults import FaultServer, black_hole, reply
 
 from ai.backend.client.exceptions import BackendClientError, CallTimeout, ConnectTimeout, TLSError
 from ai.backend.client.session import AsyncSession, Session
+from support.faults import FaultServer, black_hole, reply
 
 KERNEL = {"name": "kernel"}
 NOW = datetime.datetime.now(datetime.UTC)

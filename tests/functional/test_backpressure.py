@@ -8,11 +8,11 @@ import time
 from functools import partial
 
 import pytest
-from support.asking import ask, is_answer, submit, wrong
-from support.runtimes import available
 
 from ai.backend.client.exceptions import CallTimeout, Overloaded, SessionClosed
 from ai.backend.client.session import AsyncSession
+from support.asking import ask, is_answer, submit, wrong
+from support.runtimes import available
 
 BLOCKING = pytest.mark.parametrize("runtime", [name for name in available() if name != "asyncio"], indirect=True)
 PATIENCE = 0.1

@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from support.asking import ask
-from support.faults import raw, reply
-from support.runtimes import is_cancelled
 
 from ai.backend.client.exceptions import BackendClientError, InvalidArgument, InvalidReply, SessionClosed
 from ai.backend.client.session import AsyncSession, Session
+from support.asking import ask
+from support.faults import raw, reply
+from support.runtimes import is_cancelled
 
 CANARY = "canary-secret-key-0123456789"
 IMAGE = "python:3.9"

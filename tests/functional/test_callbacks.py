@@ -8,12 +8,12 @@ import time
 from functools import partial
 
 import pytest
+
+from ai.backend.client.session import Session
 from support.asking import ask, is_answer, submit
 from support.faults import reply
 from support.recipes import Probe
 from support.runtimes import available
-
-from ai.backend.client.session import Session
 
 LIMIT = 10.0
 OWN_HUB = pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from concurrent.futures import wait
 from functools import partial
 
 import pytest
+
+from ai.backend.client.exceptions import ConnectionFailed, SessionClosed
+from ai.backend.client.session import AsyncSession, Session
 from support.asking import ask, is_answer, submit, wrong
 from support.faults import unused_port
 from support.recipes import Probe
 from support.runtimes import is_cancelled
 from support.waiting import until
-
-from ai.backend.client.exceptions import ConnectionFailed, SessionClosed
-from ai.backend.client.session import AsyncSession, Session
 
 IN_FLIGHT = 200
 PROMPT = 2.0

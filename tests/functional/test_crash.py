@@ -8,11 +8,11 @@ from functools import partial
 import gevent
 import pykka
 import pytest
+
+from ai.backend.client.exceptions import ActorCrashed, BackendAPIError, InvalidArgument, SessionClosed
 from support.asking import ask, is_answer, submit
 from support.recipes import Probe
 from support.runtimes import is_patched
-
-from ai.backend.client.exceptions import ActorCrashed, BackendAPIError, InvalidArgument, SessionClosed
 
 MANY = 500
 """More crashes in a row than any restart budget allows."""

@@ -6,10 +6,10 @@ import time
 from functools import partial
 
 import pytest
-from support.asking import ask, is_answer, submit
-from support.recipes import Probe
 
 from ai.backend.client.exceptions import CallTimeout, DeadlineExceeded, ReadTimeout
+from support.asking import ask, is_answer, submit
+from support.recipes import Probe
 
 DEADLINE = 0.2
 LATEST = 0.7

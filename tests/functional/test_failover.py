@@ -6,11 +6,11 @@ import time
 from functools import partial
 
 import pytest
+
+from ai.backend.client.exceptions import ConnectionFailed
 from support.asking import ask, is_answer, post, questions, wrong
 from support.echo import EchoServer
 from support.faults import FaultServer, close, unused_port
-
-from ai.backend.client.exceptions import ConnectionFailed
 
 SESSIONS = 12
 """Sessions shuffle their own copy of the endpoints: of so many, some see the dead one first (1 in 4,096 to miss)."""

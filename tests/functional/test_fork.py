@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.scripts import run_script
 
 PLAIN_AND_PATCHED = pytest.mark.parametrize("patched", [False, True], ids=["plain", "patched"])

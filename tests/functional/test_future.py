@@ -9,10 +9,10 @@ import threading
 import time
 
 import pytest
-from support.asking import ask, is_answer, submit, wrong
 
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument
 from ai.backend.client.session import AsyncSession
+from support.asking import ask, is_answer, submit, wrong
 
 
 def test_it_is_a_standard_future(runtime, echo, make_config, unique):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.faults import unused_port
 from support.scripts import run_script
 

@@ -8,13 +8,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from ai.backend.client.exceptions import BackendAPIError, SessionClosed
+from ai.backend.client.session import AsyncSession
 from support.asking import is_answer, submit, wrong
 from support.recipes import Probe
 from support.runtimes import available
 from support.waiting import until
-
-from ai.backend.client.exceptions import BackendAPIError, SessionClosed
-from ai.backend.client.session import AsyncSession
 
 # `for` blocks its caller, so it has no place in a running loop: `async for` is tested below.
 BLOCKING = pytest.mark.parametrize("runtime", [name for name in available() if name != "asyncio"], indirect=True)

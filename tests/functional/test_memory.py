@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from support.scripts import run_script
 
 ACCEPTED = 10_000

@@ -8,13 +8,13 @@ import warnings
 from functools import partial
 
 import pytest
-from support.asking import ask, is_answer, questions, submit, wrong
-from support.faults import FaultServer, close, reply, silence
-from support.inside import tasks
 
 from ai.backend.client.exceptions import APIVersionWarning, CallTimeout, ConnectionFailed
 from ai.backend.client.functions.base import BaseFunction
 from ai.backend.client.session import AsyncSession, Session
+from support.asking import ask, is_answer, questions, submit, wrong
+from support.faults import FaultServer, close, reply, silence
+from support.inside import tasks
 
 
 def probes(echo):

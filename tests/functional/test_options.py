@@ -8,10 +8,10 @@ import warnings
 from functools import partial
 
 import pytest
-from support.asking import ask, is_answer, submit
-from support.runtimes import available
 
 from ai.backend.client.exceptions import BackendAPIError, CallTimeout, InvalidArgument, SessionClosed
+from support.asking import ask, is_answer, submit
+from support.runtimes import available
 
 
 def test_a_view_makes_the_same_calls(runtime, echo, make_config, unique):

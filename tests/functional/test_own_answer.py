@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 import pytest
+
+from ai.backend.client.exceptions import CallTimeout
 from support.asking import ask, is_answer, questions, submit, wrong
 from support.recipes import Probe
 from support.runtimes import is_cancelled
-
-from ai.backend.client.exceptions import CallTimeout
 
 CALLS = {"thread": 500, "asyncio": 16, "gevent": 16, "gevent-future": 16, "patched": 16, "patched-future": 16}
 DISTURBED_ROUNDS = {"thread": 100}

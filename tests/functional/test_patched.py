@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+
 from support.runtimes import is_patched
 
 HERE = Path(__file__).parent

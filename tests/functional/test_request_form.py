@@ -6,11 +6,11 @@ import asyncio
 import json
 
 import pytest
-from support.faults import reply
 
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument
 from ai.backend.client.request import AttachedFile, Request
 from ai.backend.client.session import AsyncSession, Session
+from support.faults import reply
 
 
 def test_with_on_a_session(echo, make_config, unique):

@@ -8,10 +8,10 @@ import pytest
 import requests
 import responses
 from responses import matchers
-from support.asking import ask, post
-from support.runtimes import available
 
 from ai.backend.client.exceptions import BackendAPIError, ConnectionFailed
+from support.asking import ask, post
+from support.runtimes import available
 
 ENDPOINT = "http://manager.mock.example"
 VERSION = {"version": "v7.20230615", "manager": "23.09.10"}

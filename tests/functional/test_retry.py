@@ -6,13 +6,13 @@ import time
 from functools import partial
 
 import pytest
+
+from ai.backend.client.exceptions import BackendAPIError, ConnectionFailed, ConnectionLost, SessionClosed
 from support.asking import ask, is_answer, post, submit
 from support.echo import EchoServer
 from support.recipes import Probe
 from support.runtimes import available
 from support.waiting import until
-
-from ai.backend.client.exceptions import BackendAPIError, ConnectionFailed, ConnectionLost, SessionClosed
 
 PROMPT = 1.0
 ONE_RUNTIME = pytest.mark.parametrize("runtime", available()[:1], indirect=True)

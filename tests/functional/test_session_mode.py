@@ -6,11 +6,11 @@ import pickle
 from functools import partial
 
 import pytest
-from support.asking import ask
-from support.faults import FaultServer, reply
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.session import Session
+from support.asking import ask
+from support.faults import FaultServer, reply
 
 LOGIN = {"authenticated": True, "data": {"access_key": "AK", "role": "user", "status": "active"}}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.runtimes import Runtime, is_patched
 
 from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.session import Session
+from support.runtimes import Runtime, is_patched
 
 HERE = Path(__file__).parent
 IMAGE = "cr.backend.ai/stable/python:3.9-ubuntu20.04"

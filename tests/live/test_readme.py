@@ -21,5 +21,7 @@ def test_every_calling_style_has_an_example():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.splitlines()[-1].strip()[:40])
 def test_an_example_of_the_readme_runs(example):
-    done = subprocess.run([sys.executable, "-P", "-c", example], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", example], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")

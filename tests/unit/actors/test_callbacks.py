@@ -8,10 +8,10 @@ import weakref
 
 import gevent
 import pytest
-from support.waiting import until
 
 from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.hub import Hub
+from support.waiting import until
 
 LIMIT = 20.0
 

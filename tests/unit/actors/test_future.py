@@ -37,7 +37,9 @@ def cancelled():
 
 # -- what we lean on --------------------------------------------------------------------------------------------------
 
-CHANGED = f"concurrent.futures.Future of Python {sys.version.split()[0]} changed: CallFuture (actors/future.py) must follow"
+CHANGED = (
+    f"concurrent.futures.Future of Python {sys.version.split()[0]} changed: CallFuture (actors/future.py) must follow"
+)
 
 
 def test_a_standard_future_has_exactly_the_private_attributes_that_we_stand_in_for():

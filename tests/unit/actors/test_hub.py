@@ -9,9 +9,9 @@ import time
 
 import gevent
 import pytest
-from support.waiting import until
 
 from ai.backend.client.actors.hub import Hub
+from support.waiting import until
 
 LIMIT = 20.0
 THREADS = 4

@@ -7,9 +7,9 @@ import time
 
 import gevent
 import pytest
-from support.waiting import until
 
 from ai.backend.client.actors.slots import Slots
+from support.waiting import until
 
 LIMIT = 20.0
 
