@@ -20,6 +20,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ai.backend.client.actors.aio import bridge_to
+from ai.backend.client.actors.hub import monotonic
 from ai.backend.client.actors.waiting import Bell, waiter
 
 if TYPE_CHECKING:
@@ -219,8 +220,11 @@ class CallFuture(concurrent.futures.Future[T]):
         self._wakers.append(waiting.wake)
         woken = False
         try:
-            if self._state == PENDING:
-                woken = waiting.wait(timeout)
+            limit = None if timeout is None else monotonic() + timeout
+            while self._state == PENDING:
+                woken = waiting.wait(None if limit is None else limit - monotonic())
+                if not woken:
+                    break
             return self._state != PENDING
         except KeyboardInterrupt:
             self.cancel()

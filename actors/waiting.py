@@ -62,14 +62,17 @@ class Bell:
     bell halves the context switches of a lone blocking caller and saves 9 % of its CPU (``tools/bench/spine``).
     """
 
-    __slots__ = ("_fd", "_lock")
+    __slots__ = ("_fd", "_lock", "_pid")
 
     def __init__(self) -> None:
+        self._pid = os.getpid()
         self._fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._lock = allocate_lock()  # a ring must not reach a descriptor that was closed and given out again
 
     def wake(self) -> None:
         """End the wait, or the next one. Any thread; once per wait."""
+        if self._pid != os.getpid():
+            return  # a forked child shares the descriptor: it would ring in the parent
         with self._lock:
             if self._fd >= 0:
                 os.eventfd_write(self._fd, 1)

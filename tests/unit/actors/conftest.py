@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import heapq
 import itertools
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -180,7 +181,7 @@ def make_call() -> Callable[..., Call]:
 
     def make(deadline: float | None = None, **values: Any) -> Call:
         options = Options(timeout=None, deadline=deadline, retries=0)
-        owner = SimpleNamespace(is_orphan=lambda: False)
+        owner = SimpleNamespace(pid=os.getpid(), bells=None, disown=lambda call: False)
         call = Call(owner, "function", "Proxy", iter(()), options, slot=False)  # type: ignore[arg-type]
         for name, value in values.items():
             setattr(call, name, value)

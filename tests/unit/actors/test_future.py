@@ -162,7 +162,7 @@ def test_a_representation_shows_the_type_of_the_value_only():
 
 def test_cancel_tells_the_call_once_and_settle_forgets_it():
     abandoned = []
-    call = SimpleNamespace(abandon=lambda: abandoned.append(1), lane=object(), is_orphan=lambda: False)
+    call = SimpleNamespace(abandon=lambda: abandoned.append(1), lane=object(), is_orphan=lambda: False, owner=SimpleNamespace(bells=None))
     future = CallFuture(call)
     assert future.running()
     assert future.cancel()
@@ -173,6 +173,31 @@ def test_cancel_tells_the_call_once_and_settle_forgets_it():
     assert not future.cancel()
     assert not future.running()
     assert abandoned == [1]
+
+
+def test_who_is_told_of_the_end_is_told_although_another_gives_up_waiting_in_that_moment():
+    """A waiter whose time is up leaves the list that is just being gone through."""
+    future = CallFuture()
+    told = []
+
+    def leaving():
+        told.append("leaving")
+        future._forget(leaving)
+
+    future.on_settled(leaving)
+    future.on_settled(lambda: told.append("staying"))
+    future.settle("value", None)
+    assert told == ["leaving", "staying"]
+
+
+@pytest.mark.parametrize("timeout", [0, 0.01])
+def test_waits_that_were_given_up_leave_nothing_behind(timeout):
+    """Polling a slow call must not make it grow."""
+    future = CallFuture()
+    for _ in range(100):
+        with pytest.raises(TimeoutError):
+            future.result(0 if timeout == 0 else 0.0001)
+    assert len(future._wakers) == 0
 
 
 # -- races ------------------------------------------------------------------------------------------------------------
@@ -296,7 +321,7 @@ def test_an_error_in_a_callback_is_logged_and_the_next_one_runs(caplog):
 
 def test_callbacks_of_a_call_run_where_its_owner_says():
     handed_over = []
-    future = CallFuture(SimpleNamespace(run_callbacks=handed_over.append, is_orphan=lambda: False))
+    future = CallFuture(SimpleNamespace(run_callbacks=handed_over.append, is_orphan=lambda: False, owner=SimpleNamespace(bells=None)))
     ran = []
     future.add_done_callback(ran.append)
     future.settle(1, None)

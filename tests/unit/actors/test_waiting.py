@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 
@@ -10,7 +11,7 @@ import gevent
 import pytest
 
 from ai.backend.client.actors import waiting as module
-from ai.backend.client.actors.waiting import GreenletWaiter, ThreadWaiter, in_event_loop, may_wait, waiter
+from ai.backend.client.actors.waiting import HAS_BELLS, GreenletWaiter, ThreadWaiter, in_event_loop, may_wait, waiter
 
 LIMIT = 20.0
 
@@ -196,3 +197,116 @@ def test_a_wake_up_for_a_hub_that_is_gone_harms_nobody(in_gevent):
     waiting = in_gevent(waiter)
     waiting.wake()
     waiting.wake()
+
+
+# -- bells ------------------------------------------------------------------------------------------------------------
+
+with_bells = pytest.mark.skipif(not HAS_BELLS, reason="bells need eventfd")
+
+
+@pytest.fixture
+def bells():
+    bells = module.Bells()
+    yield bells
+    bells.close()
+
+
+@with_bells
+def test_a_thread_waits_on_a_bell_and_a_greenlet_never_does(bells, spawn, in_gevent):
+    def take():
+        waiting = waiter(bells)
+        bells.give(waiting)
+        return waiting
+
+    assert isinstance(spawn(take).result(LIMIT), module.Bell)
+    assert isinstance(in_gevent(waiter, bells), GreenletWaiter)
+
+
+@with_bells
+@pytest.mark.parametrize("timeout", [-1, 0, 0.05, 0.2])
+def test_a_bell_that_nobody_rings_lets_go_in_time_and_not_before(spawn, timeout):
+    def body():
+        bell = module.Bell()
+        rescue = threading.Timer(5, bell.wake)  # so that a wait without end shows as a late one
+        rescue.start()
+        start = time.monotonic()
+        outcome = bell.wait(timeout), time.monotonic() - start
+        rescue.cancel()
+        rescue.join(LIMIT)
+        bell.close()
+        return outcome
+
+    woken, elapsed = spawn(body).result(LIMIT)
+    assert woken is False
+    assert max(timeout, 0) * 0.9 <= elapsed < 3
+
+
+@with_bells
+@pytest.mark.parametrize("timeout", [None, LIMIT])
+def test_a_bell_ends_the_wait_whether_it_is_rung_before_or_during_it(spawn, timeout):
+    early, late = module.Bell(), module.Bell()
+    early.wake()
+    assert spawn(early.wait, timeout).result(LIMIT) is True
+    waiting = spawn(late.wait, timeout)
+    late.wake()
+    assert waiting.result(LIMIT) is True
+    early.close()
+    late.close()
+
+
+@with_bells
+def test_a_bell_that_was_heard_is_silent_again(spawn):
+    bell = module.Bell()
+    for _ in range(3):
+        bell.wake()
+        assert spawn(bell.wait, LIMIT).result(LIMIT) is True
+        assert spawn(bell.wait, 0.01).result(LIMIT) is False
+    bell.close()
+
+
+@with_bells
+def test_a_closed_bell_may_be_rung_and_reaches_no_other_descriptor():
+    bell = module.Bell()
+    bell.close()
+    reader, writer = os.pipe()  # gets the descriptor's number
+    bell.wake()
+    os.set_blocking(reader, False)
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 8)
+    os.close(reader)
+    os.close(writer)
+
+
+@with_bells
+def test_bells_are_used_again_and_closed_with_their_keeper(bells):
+    def descriptors():
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a count
+
+    before = descriptors()
+    one, other = bells.take(), bells.take()
+    bells.give(one)
+    assert bells.take() is one
+    bells.give(one)
+    bells.close()
+    bells.give(other)  # late
+    assert descriptors() == before
+
+
+@with_bells
+def test_a_bell_of_another_process_stays_silent(spawn):
+    """A forked child ends its copies of the parent's calls; the parent's threads go on waiting."""
+    bell = module.Bell()
+    waiting = spawn(bell.wait, LIMIT)
+    child = os.fork()
+    if child == 0:
+        try:
+            bell.wake()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    early = spawn(lambda: threading.Event().wait(0.1))
+    early.result(LIMIT)
+    assert not waiting.done()
+    bell.wake()
+    assert waiting.result(LIMIT) is True
+    bell.close()

@@ -45,6 +45,7 @@ def wrapped(error):
 REFUSED = system(errno.ECONNREFUSED)
 UNKNOWN = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 UNTRUSTED = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+UNTRUSTED.reason, UNTRUSTED.verify_message = "CERTIFICATE_VERIFY_FAILED", "unable to get local issuer certificate"
 NEW = caused(u3.NewConnectionError(POOL, f"Failed to establish a new connection to {URL}"), REFUSED)
 
 TABLE = {
@@ -62,7 +63,7 @@ TABLE = {
         ours.NeverSent,
     ),
     "proxy refuses the tunnel": (
-        wrapped(u3.ProxyError("Unable to connect to proxy", OSError("Tunnel connection failed: 407 t0ken"))),
+        wrapped(u3.ProxyError("Unable to connect to proxy", OSError("Tunnel connection failed: 407 Proxy Authentication Required"))),
         ours.NeverSent,
     ),
     "a mocking library": (requests.ConnectionError(f"Connection refused by Responses: GET {URL}"), ours.NeverSent),
@@ -87,6 +88,7 @@ TABLE = {
     "untrusted": (requests.exceptions.SSLError(u3.SSLError(UNTRUSTED)), ours.TLSError),
     "untrusted, after retries": (wrapped(u3.SSLError(UNTRUSTED)), ours.TLSError),
     "untrusted, bare": (UNTRUSTED, ours.TLSError),
+    "a mocked TLS error": (ssl.SSLError("no trust"), ours.TLSError),  # without what the ssl module adds to its own
     # ConnectionLost
     "no answer": (
         requests.ConnectionError(u3.ProtocolError("Connection aborted.", EOFError("closed"))),
