@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 import weakref
 from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
@@ -13,13 +12,13 @@ from ai.backend.client import functions
 from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import allocate_lock
 from ai.backend.client.actors.waiting import in_event_loop, may_wait
 from ai.backend.client.config import APIConfig, get_config
-from ai.backend.client.exceptions import BackendError, InvalidArgument, SessionClosed
+from ai.backend.client.exceptions import BackendError, InvalidArgument
 from ai.backend.client.functions.base import Async, BaseFunction, M, Sync
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions.batch import Batch
+from ai.backend.client.sessions.core import Core, dropped
 from ai.backend.client.sessions.runtime import Runtime
 
 CLOSE_TIMEOUT = 10.0
@@ -40,56 +39,6 @@ class _NotGiven:
 
 
 NOT_GIVEN = _NotGiven()
-
-
-class _Core:
-    """What a session and its views share: the configuration, and the runtime once there is one. Any thread."""
-
-    def __init__(self, config: APIConfig, probes: bool) -> None:
-        self.config = config
-        self.closed = False
-        self._probes = probes
-        self._lock = allocate_lock()
-        self._pid = os.getpid()
-        self.runtime: Runtime | None = None
-
-    def open_runtime(self) -> Runtime:
-        """The runtime of this process, made if need be."""
-        runtime = self.runtime
-        if runtime is not None and runtime.pid == os.getpid():
-            return runtime
-        if self._pid != os.getpid():
-            # A forked child: the parent's runtime is none of ours, nor is a lock that a thread of the parent may have
-            # held.
-            self._lock = allocate_lock()
-            self._pid = os.getpid()
-            self.runtime = None
-        with self._lock:
-            if self.closed:
-                raise SessionClosed("the session is closed")
-            if self.runtime is None:
-                self.runtime = Runtime(self.config, self._probes)
-            return self.runtime
-
-    def start_closing(self, timeout: float) -> Runtime | None:
-        """Refuse new calls and start closing the runtime, if there is one in this process."""
-        with self._lock if self._pid == os.getpid() else allocate_lock():
-            self.closed = True
-            runtime = self.runtime
-        if runtime is None or runtime.pid != os.getpid():
-            return None
-        runtime.close(timeout)
-        return runtime
-
-
-def _dropped(core: _Core, text: str) -> None:
-    """A session was garbage-collected: clean up after it. May run on any thread, so it waits for nothing."""
-    runtime = core.runtime
-    if runtime is None or core.closed or runtime.pid != os.getpid():
-        return
-    core.closed = True
-    runtime.close(0)
-    warnings.warn(f"{text} was not closed", ResourceWarning, stacklevel=2)
 
 
 class proxy(Generic[T]):  # noqa: N801  # reads as a decorator
@@ -128,13 +77,13 @@ class BaseSession(Generic[M]):
             config = get_config()
         if not isinstance(config, APIConfig):
             raise InvalidArgument("config", type(config).__name__, "must be an APIConfig")
-        self._core = _Core(config, probes=not proxy_mode)
+        self._core = Core(config, probes=not proxy_mode)
         self._options = Options(
             timeout=config.read_timeout or None, deadline=config.deadline or None, retries=config.retries
         )
         self._root: BaseSession[M] | None = None
-        self._finalizer: weakref.finalize[[_Core, str], BaseSession[M]] = weakref.finalize(
-            self, _dropped, self._core, type(self).__name__
+        self._finalizer: weakref.finalize[[Core, str], BaseSession[M]] = weakref.finalize(
+            self, dropped, self._core, type(self).__name__
         )
         self._finalizer.atexit = False  # the hub has an exit hook of its own
 

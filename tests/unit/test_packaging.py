@@ -196,7 +196,9 @@ def test_the_version_is_written_once():
     for folder in FOLDERS.values():
         for path in (ROOT / folder).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.Assign) and any(ast.unparse(target) == "__version__" for target in node.targets):
+                if isinstance(node, ast.Assign) and any(
+                    ast.unparse(target) == "__version__" for target in node.targets
+                ):
                     assignments.append((path.name, ast.literal_eval(node.value)))
     assert assignments == [("_version.py", ai.backend.client.__version__)]
     assert importlib.metadata.version(DISTRIBUTION) == ai.backend.client.__version__

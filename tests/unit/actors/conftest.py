@@ -192,7 +192,7 @@ def make_call() -> Callable[..., Call]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., tuple[str, int]]]:
-    """`serve(handle)` listens on loopback and calls `handle(connection)` in a thread for each connection; its address."""
+    """`serve(handle)` listens on loopback, and calls `handle(connection)` in a thread per connection; its address."""
     with contextlib.ExitStack() as stack:
 
         def start(handle: Callable[[socket.socket], object], family: int = socket.AF_INET) -> tuple[str, int]:

@@ -217,8 +217,7 @@ def test_a_cancelled_timer_does_not_fire_and_may_be_cancelled_again(hub, on_hub)
         timer = hub.later(0.01, fired.append, "cancelled")
         timer.cancel()
         timer.cancel()
-        done = hub.later(0.02, fired.append, "fires")
-        return done
+        return hub.later(0.02, fired.append, "fires")
 
     done = on_hub(start)
     until(lambda: fired, "the other timer fired")

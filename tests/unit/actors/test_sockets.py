@@ -169,7 +169,7 @@ def test_a_connection_that_fails_leaves_no_descriptor(hub, in_lane, start_lane, 
                 "timeout": (silent, SHORT),
                 "option": (silent, LIMIT, [(9999, 9999, 1)]),
             }[failure]
-            with pytest.raises(OSError, match="."):
+            with pytest.raises(OSError, match=r"."):
                 in_lane(connect, hub, *arguments)
         assert descriptors() == before
 
@@ -596,7 +596,7 @@ def test_a_peer_that_speaks_no_tls_is_refused(hub, in_lane, serve, trusting):
 
 
 def test_a_peer_that_goes_during_the_handshake_is_an_error(hub, in_lane, serve, trusting):
-    with pytest.raises(OSError, match="."):
+    with pytest.raises(OSError, match=r"."):
         in_lane(secured(lambda sock: None), hub, serve(lambda connection: connection.recv(1)), trusting)
 
 

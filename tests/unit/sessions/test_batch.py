@@ -342,6 +342,12 @@ def test_only_the_consuming_greenlet_waits(calls, batch):
 # -- asyncio ----------------------------------------------------------------------------------------------------------
 
 
+async def submitted(calls, count=3):
+    """Let the other tasks run until so many calls were made."""
+    while len(calls.made) < count:  # noqa: ASYNC110  # `submit` is no coroutine
+        await asyncio.sleep(0)
+
+
 def in_loop(body):
     return asyncio.run(asyncio.wait_for(body(), LIMIT))
 
@@ -350,8 +356,7 @@ def in_loop(body):
 def test_async_for_gives_every_result_and_does_not_hold_up_the_loop(calls, batch, ordered):
     async def body():
         async def settle():
-            while len(calls.made) < 3:
-                await asyncio.sleep(0)
+            await submitted(calls)
             for key in (2, 1, 0):
                 calls.settle(key)
                 await asyncio.sleep(0)
@@ -370,15 +375,13 @@ def test_leaving_asynchronously_cancels_what_is_open(calls, batch, way):
         results = batch(range(10))
         if way == "cancel":
             waiting = asyncio.create_task(anext(results))
-            while len(calls.made) < 3:
-                await asyncio.sleep(0)
+            await submitted(calls)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             return
         waiting = asyncio.create_task(anext(results))
-        while len(calls.made) < 3:
-            await asyncio.sleep(0)
+        await submitted(calls)
         calls.settle(0)
         assert await waiting == 0
         if way == "aclose":
@@ -396,8 +399,7 @@ def test_the_first_failure_ends_async_for(calls, batch):
     async def body():
         results = batch(range(10))
         waiting = asyncio.create_task(anext(results))
-        while len(calls.made) < 3:
-            await asyncio.sleep(0)
+        await submitted(calls)
         calls.made[0].settle(None, ERROR)
         with pytest.raises(ValueError, match="from the call"):
             await waiting

@@ -159,9 +159,7 @@ def test_a_pickle_is_refused_and_never_loaded(tmp_path, monkeypatch, content, pr
         assert mark.exists()
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\n", b"#LWP-Cookies-2.0", b"garbage\n", b"\xff\xfe\x00"]
-)
+@pytest.mark.parametrize("data", [b"", b"\n", b"#LWP-Cookies-2.0", b"garbage\n", b"\xff\xfe\x00"])
 def test_a_file_of_another_kind_is_refused_and_left_as_it_is(tmp_path, data):
     path = tmp_path / "cookies"
     path.write_bytes(data)

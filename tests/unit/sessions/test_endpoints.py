@@ -37,7 +37,7 @@ def names(endpoints):
 
 
 @pytest.mark.parametrize(
-    "url, scheme, name, port, host, base, origin",
+    ("url", "scheme", "name", "port", "host", "base", "origin"),
     [
         ("http://h", "http", "h", 80, "h", "", "http://h"),
         ("http://h:80", "http", "h", 80, "h", "", "http://h"),

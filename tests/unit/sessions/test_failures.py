@@ -63,7 +63,11 @@ TABLE = {
         ours.NeverSent,
     ),
     "proxy refuses the tunnel": (
-        wrapped(u3.ProxyError("Unable to connect to proxy", OSError("Tunnel connection failed: 407 Proxy Authentication Required"))),
+        wrapped(
+            u3.ProxyError(
+                "Unable to connect to proxy", OSError("Tunnel connection failed: 407 Proxy Authentication Required")
+            )
+        ),
         ours.NeverSent,
     ),
     "a mocking library": (requests.ConnectionError(f"Connection refused by Responses: GET {URL}"), ours.NeverSent),

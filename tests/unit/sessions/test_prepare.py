@@ -46,7 +46,7 @@ def sent_headers(attempt):
 
 
 @pytest.mark.parametrize(
-    "url, mode, path, target",
+    ("url", "mode", "path", "target"),
     [
         ("http://h", "api", "/admin/graphql", "/admin/graphql"),
         ("http://h/", "api", "admin/graphql", "/admin/graphql"),
@@ -72,7 +72,7 @@ def test_the_url_follows_from_endpoint_mode_and_path(prepare, url, mode, path, t
 
 
 @pytest.mark.parametrize(
-    "path, target",
+    ("path", "target"),
     [
         ("/session/한글 name", "/session/%ED%95%9C%EA%B8%80%20name"),
         ("/session/" + segment("한글 name"), "/session/%ED%95%9C%EA%B8%80%20name"),
@@ -92,7 +92,7 @@ def test_a_path_is_quoted_once_and_stays_a_path(prepare, path, target):
 
 
 @pytest.mark.parametrize(
-    "params, query",
+    ("params", "query"),
     [
         (None, ""),
         ({}, ""),
@@ -152,7 +152,7 @@ def test_the_version_probe_tells_who_asks_and_no_more(prepare):
 
 
 @pytest.mark.parametrize(
-    "request_, content_type, length",
+    ("request_", "content_type", "length"),
     [
         (Request("GET", "/x"), "text/plain", None),
         (Request("DELETE", "/x"), "text/plain", None),
@@ -207,7 +207,7 @@ def test_no_header_is_sent_twice_in_whatever_case_it_is_given(prepare, name):
 
 
 @pytest.mark.parametrize(
-    "name, value", [("Content-Length", "3"), ("content-length", "0"), ("Transfer-Encoding", "chunked")]
+    ("name", "value"), [("Content-Length", "3"), ("content-length", "0"), ("Transfer-Encoding", "chunked")]
 )
 def test_a_header_of_the_caller_s_cannot_contradict_the_body_s_length(prepare, name, value):
     """The rest of the body would be read as the next request on the connection, by whoever is in between."""
@@ -222,7 +222,7 @@ def test_a_header_of_the_caller_s_cannot_contradict_the_body_s_length(prepare, n
 
 
 @pytest.mark.parametrize(
-    "name, value",
+    ("name", "value"),
     [
         ("X-Evil", "a\r\nAuthorization: stolen"),
         ("X-Evil", "a\nb"),
@@ -356,7 +356,7 @@ def test_two_endpoints_of_one_session_have_signatures_of_their_own(endpoint):
 
 
 @pytest.mark.parametrize(
-    "options, anonymous",
+    ("options", "anonymous"),
     [({"access_key": "", "secret_key": ""}, False), ({"endpoint_type": "session"}, False), ({}, True)],
     ids=["no key", "session mode", "anonymous request"],
 )

@@ -57,7 +57,7 @@ TEN_YEARS = 10 * 365 * 86400
 
 
 @pytest.mark.parametrize(
-    "text, seconds",
+    ("text", "seconds"),
     [
         ("0", 0.0),
         ("7", 7.0),
@@ -125,7 +125,7 @@ def test_a_date_is_read_in_its_own_time_zone():
     assert retry_after({"Retry-After": email.utils.format_datetime(when)}, NOW) == pytest.approx(15)
 
 
-@pytest.mark.parametrize("text, wait", [("0", 0.0), ("7", 7.0), (http_date(12), 12.0), (http_date(-100), 0.0)])
+@pytest.mark.parametrize(("text", "wait"), [("0", 0.0), ("7", 7.0), (http_date(12), 12.0), (http_date(-100), 0.0)])
 def test_the_server_s_pause_is_kept_with_a_little_jitter(text, wait):
     for rng in (0.0, ALMOST_ONE):
         delay = decide(api_error(429), headers=CaseInsensitiveDict({"retry-after": text}), rng=rng)
@@ -291,7 +291,7 @@ def test_successes_earn_retries_back_up_to_the_bucket_s_size():
 
 
 @pytest.mark.parametrize(
-    "error, attempts, endpoints",
+    ("error", "attempts", "endpoints"),
     [(ours.TLSError("no"), 1, 1), (ours.ReadTimeout("silent"), 3, 1), (ours.NeverSent("no"), 1, 2), (stale(), 1, 1)],
     ids=["final", "too many attempts", "next endpoint", "stale connection"],
 )

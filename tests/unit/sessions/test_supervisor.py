@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import gevent
 import pytest
 from pykka import ActorDeadError
-from support.waiting import until
 
 from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.future import CallFuture
@@ -19,6 +18,7 @@ from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import ActorCrashed, SessionClosed
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.supervisor import State, Supervisor
+from support.waiting import until
 
 LIMIT = 20.0
 PROBE = "/"
