@@ -73,6 +73,7 @@ class CallbackWorker:
                 continue
             with self._lock:
                 if not self._queue:
+                    self._worker = None  # the next thread may get the same ident
                     self._running = False
                     return
 

@@ -96,6 +96,8 @@ class InFlight:
             return False
         del table.calls[call]
         if not self._table_of:
+            if not self._hub.own_thread:
+                self.close()  # a caller's loop must not wait for it; on ours, starting it anew would cost more
             self._on_empty()
         return True
 

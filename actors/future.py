@@ -26,6 +26,9 @@ from ai.backend.client.actors.waiting import Bell, waiter
 if TYPE_CHECKING:
     from ai.backend.client.actors.call import Call
 
+LOOK_AGAIN = 60.0
+"""Seconds after which a waiting thread looks for itself, whatever became of its wake-up."""
+
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
@@ -79,17 +82,35 @@ class CallFuture(concurrent.futures.Future[T]):
         Returns:
             False when it had one already.
         """
-        if not self._win((value, error)):
-            return False
-        self._result = value
-        self._exception = error
-        self._state = FINISHED
-        self._announce()
-        return True
+        outcome = (FINISHED, value, error)
+        won = self._win(outcome)
+        self._complete()
+        return won
 
-    def _win(self, outcome: object) -> bool:
+    def _win(self, outcome: tuple[str, Any, BaseException | None]) -> bool:
         # dict.setdefault on a string key is one step under the interpreter lock: the cheapest test-and-set there is.
         return self.__dict__.setdefault("_outcome", outcome) is outcome
+
+    def _complete(self) -> None:
+        """Make the outcome that won known. Whoever comes later does it too: an interrupt may have stopped the winner."""
+        if self._state == PENDING:
+            state, self._result, self._exception = self.__dict__["_outcome"]
+            self._state = state
+            token = object()
+            if self.__dict__.setdefault("_announced", token) is token:
+                self._announce()
+
+    def orphan(self, error: BaseException) -> None:
+        """In a forked child: end the future, without callbacks, and without a lock whose owner does not exist here."""
+        self._call = None
+        condition: threading.Condition | None = self.__dict__.get("_lazy_condition")
+        if condition is not None and not condition.acquire(blocking=False):
+            self.__dict__["_lazy_condition"] = threading.Condition()
+            self._waiters = []
+        elif condition is not None:
+            condition.release()
+        self.__dict__.pop("_callbacks", None)
+        self.settle(None, error)
 
     def _announce(self) -> None:
         call, self._call = self._call, None
@@ -120,11 +141,11 @@ class CallFuture(concurrent.futures.Future[T]):
         Returns:
             False when it had ended already, True otherwise (also when it was cancelled before).
         """
-        if not self._win(object()):  # one of its own: a constant would win again
-            return self._state == CANCELLED
         call = self._call
-        self._state = CANCELLED
-        self._announce()
+        if not self._win((CANCELLED, None, None)):
+            self._complete()
+            return self._state == CANCELLED
+        self._complete()
         if call is not None:
             call.abandon()
         return True
@@ -220,10 +241,10 @@ class CallFuture(concurrent.futures.Future[T]):
         self._wakers.append(waiting.wake)
         woken = False
         try:
-            limit = None if timeout is None else monotonic() + timeout
+            limit = float("inf") if timeout is None else monotonic() + timeout
             while self._state == PENDING:
-                woken = waiting.wait(None if limit is None else limit - monotonic())
-                if not woken:
+                woken = waiting.wait(min(limit - monotonic(), LOOK_AGAIN))
+                if not woken and monotonic() >= limit:
                     break
             return self._state != PENDING
         except KeyboardInterrupt:
@@ -276,21 +297,33 @@ class CallFuture(concurrent.futures.Future[T]):
 
     def send(self, value: Any) -> Any:
         """Coroutine protocol: one step of the current task."""
-        return self._step_of_this_task().send(value)
+        steps = self._steps_of_this_task()
+        try:
+            return steps.send(value)
+        except BaseException:
+            self._forget_this_task()
+            raise
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
         """Coroutine protocol: an exception for the current task."""
         error = typ if val is None else val
-        return self._step_of_this_task().throw(error if isinstance(error, BaseException) else error())
+        error = error if isinstance(error, BaseException) else error()
+        if isinstance(error, asyncio.CancelledError):
+            self.cancel()  # here too for a task that never took a step
+        steps = self._steps_of_this_task()
+        try:
+            return steps.throw(error)
+        except BaseException:
+            self._forget_this_task()
+            raise
 
     def close(self) -> None:
         """Coroutine protocol: the current task lets go. The call goes on; use :meth:`cancel` to end it."""
-        if self._steps is not None:
-            steps = self._steps.pop(_current_task(), None)
-            if steps is not None:
-                steps.close()
+        steps = self._forget_this_task()
+        if steps is not None:
+            steps.close()
 
-    def _step_of_this_task(self) -> Generator[Any, None, T]:
+    def _steps_of_this_task(self) -> Generator[Any, None, T]:
         if self._steps is None:
             self._steps = {}
         task = _current_task()
@@ -298,6 +331,20 @@ class CallFuture(concurrent.futures.Future[T]):
         if steps is None:
             steps = self._steps[task] = self.__await__()
         return steps
+
+    def _forget_this_task(self) -> Generator[Any, None, T] | None:
+        return None if self._steps is None else self._steps.pop(_current_task(), None)
+
+    # -- what makes no sense ------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> CallFuture[T]:
+        return self
+
+    def __deepcopy__(self, memo: object) -> CallFuture[T]:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a future cannot be pickled: it belongs to a call of this process")
 
 
 def _current_task() -> asyncio.Task[Any] | None:

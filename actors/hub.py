@@ -14,14 +14,15 @@ import atexit
 import collections
 import logging
 import os
+import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import gevent.event
 import gevent.hub
 import gevent.monkey
-import gevent.threadpool
 import greenlet
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ get_ident, allocate_lock, start_new_thread = gevent.monkey.get_original(
     "_thread", ["get_ident", "allocate_lock", "start_new_thread"]
 )
 monotonic: Callable[[], float] = time.monotonic
+getaddrinfo: Callable[..., list[Any]] = gevent.monkey.get_original("socket", "getaddrinfo")
 
 TURN = 1024
 """Items that one turn of the drain handles before sockets and timers get their chance again."""
@@ -41,11 +43,8 @@ START_LIMIT = 10.0
 EXIT_LIMIT = 2.0
 """Seconds that the interpreter's exit waits for live hubs. Exits while callers are busy crashed without it."""
 
-OFFLOAD_THREADS = 4
-"""Native threads for disk, archives and large JSON. They are started on first use."""
-
-MAIN_THREAD = get_ident()
-"""The thread that imported the package; where that is not the main thread, sessions get hubs of their own: harmless."""
+OFFLOAD_THREADS = 16
+"""Native threads of one hub for disk, archives and look-ups, at most. They end when there is nothing to do."""
 
 _log = logging.getLogger("ai.backend.client.actors.hub")
 
@@ -71,19 +70,21 @@ class Timer:
 
     __slots__ = ("_hub", "_watcher")
 
-    def __init__(self, hub: Hub, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def __init__(self, hub: Hub, seconds: float, function: Callable[[], object], ref: bool) -> None:
         self._hub = hub
-        self._watcher = hub.loop.timer(max(seconds, 0.0))
-        self._watcher.start(self._fire, function, args, update=True)
+        self._watcher = hub.loop.timer(max(seconds, 0.0), ref=ref)
+        self._watcher.start(self._fire, function, update=True)
+        hub.timers.add(self)
 
-    def _fire(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def _fire(self, function: Callable[[], object]) -> None:
         self.cancel()
         self._hub.in_turn = True
-        function(*args)
+        function()
 
     def cancel(self) -> None:
         """Stop it. Repeating that, or doing it after it fired, does nothing."""
         watcher, self._watcher = self._watcher, None
+        self._hub.timers.discard(self)
         if watcher is not None:
             watcher.stop()
             watcher.close()
@@ -113,7 +114,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.own_thread = not (gevent.monkey.is_module_patched("threading") and get_ident() == MAIN_THREAD)
+        self.own_thread = not (gevent.monkey.is_module_patched("threading") and _on_main_thread())
         self.stopped = False
         self.teardown: Callable[[], object] = _nothing
         self.last_words: Callable[[], object] = _nothing
@@ -122,7 +123,9 @@ class Hub:
         self._signalled = False
         self.in_turn = False
         self._outcomes: collections.deque[tuple[Callable[..., object], tuple[Any, ...]]] = collections.deque()
-        self._pool: Any = None
+        self.timers: set[Timer] = set()
+        self._jobs: collections.deque[_Job[Any]] = collections.deque()
+        self._workers = 0
         self._ending = False
         self._gone = allocate_lock()
         self._gone.acquire()
@@ -161,9 +164,6 @@ class Hub:
         finally:
             ready.release()
         self._over.wait()  # type: ignore[union-attr]  # set by _attach
-        if self._pool is not None:
-            with gevent.Timeout(EXIT_LIMIT, False):
-                self._pool.kill()  # otherwise its threads leave frames behind when the hub goes
         self._detach()
         self.gevent_hub.join(EXIT_LIMIT)
         self.gevent_hub.destroy(destroy_loop=True)  # join and destroy: either alone leaks
@@ -222,6 +222,18 @@ class Hub:
         self._gone.release()
         return True
 
+    def disown(self) -> None:
+        """In a forked child: nothing of this hub may run here, even if the loop is the caller's and goes on."""
+        self.stopped = True
+        if not self.own_thread:  # a loop of our own has no thread here, and may be in any state
+            for timer in list(self.timers):
+                timer.cancel()
+            for watcher in (self._wake, self._turn_ends):
+                watcher.stop()
+        self._dirty.clear()
+        self._outcomes.clear()
+        self.inherited()
+
     def is_current(self) -> bool:
         """Whether the calling code runs on this hub's thread."""
         return not self.stopped and get_ident() == self._thread
@@ -239,14 +251,21 @@ class Hub:
             self._drain_dead()
         elif not self._signalled:
             self._signalled = True
-            if get_ident() == self._thread:
-                if not self.in_turn:
-                    self.run_callback(self._drain)
-            else:
-                try:
-                    self._wake.send()
-                except Exception:  # the watcher was closed since we looked at `stopped`
-                    self._drain_dead()
+            try:
+                self._signal()
+            except BaseException:  # an interrupt: the next item must try again
+                self._signalled = False
+                raise
+
+    def _signal(self) -> None:
+        if get_ident() == self._thread:
+            if not self.in_turn:
+                self.run_callback(self._drain)
+            return
+        try:
+            self._wake.send()
+        except Exception:  # the watcher was closed since we looked at `stopped`
+            self._drain_dead()
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function on the hub, in order. Any thread."""
@@ -265,6 +284,8 @@ class Hub:
             self._flush()
 
     def _drain(self) -> None:
+        if self.stopped:
+            return
         # The flag stays up while we drain, so that what actors say to each other needs no wake-up.
         self._signalled = True
         dirty = self._dirty
@@ -345,24 +366,88 @@ class Hub:
         """A new greenlet below the hub; it starts at its first ``switch()``."""
         return greenlet.greenlet(function, parent=self.gevent_hub)
 
-    def later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
-        """Call ``function(*args)`` on the hub after some seconds."""
-        return Timer(self, seconds, function, args)
+    def later(self, seconds: float, function: Callable[[], object], *, ref: bool = True) -> Timer:
+        """Call a function on the hub after some seconds.
+
+        Args:
+            seconds: From now.
+            function: What to call.
+            ref: Whether it keeps the loop alive. A timer that nobody waits for must not.
+        """
+        return Timer(self, seconds, function, ref)
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:
-        """Run a function in a native thread and wait for it, from a lane. The way for disk, archives and large JSON."""
-        if not self.own_thread:
-            pool = self.gevent_hub.threadpool  # the caller's: never ended here
-        else:
-            if self._pool is None:
-                self._pool = gevent.threadpool.ThreadPool(OFFLOAD_THREADS, hub=self.gevent_hub)
-            pool = self._pool
-        result: T = pool.spawn(function, *args).get()
-        return result
+        """Run a function in a native thread and wait for it, from a lane. The way for disk, archives and look-ups.
+
+        A lane that is abandoned does not wait any longer, nor does the end of the hub: the thread is a daemon.
+        """
+        job = _Job(self, function, args)
+        self._jobs.append(job)
+        if self._workers < OFFLOAD_THREADS:
+            self._workers += 1
+            start_new_thread(self._work_off_jobs, ())
+        return job.wait()
+
+    def _work_off_jobs(self) -> None:
+        while True:
+            try:
+                job = self._jobs.popleft()
+            except IndexError:
+                break
+            job.work()
+        self.call(self._worker_ended)
+
+    def _worker_ended(self) -> None:
+        self._workers -= 1
+        if self._jobs and not self.stopped:
+            self._workers += 1
+            start_new_thread(self._work_off_jobs, ())
+
+
+class _Job(Generic[T]):
+    """A function on its way through a native thread, and the lane that waits for it."""
+
+    def __init__(self, hub: Hub, function: Callable[..., T], args: tuple[Any, ...]) -> None:
+        self._hub = hub
+        self._function = function
+        self._args = args
+        self._lane: Any = greenlet.getcurrent()
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def wait(self) -> T:
+        """On the lane."""
+        try:
+            self._hub.park()
+        finally:
+            self._lane = None  # an abandoned lane is not resumed
+        if self._error is not None:
+            raise self._error
+        value: T = self._value
+        return value
+
+    def work(self) -> None:
+        """In the native thread."""
+        if self._lane is not None:
+            try:
+                self._value = self._function(*self._args)
+            except BaseException as error:
+                self._error = error
+            self._hub.call(self._resume)
+
+    def _resume(self) -> None:
+        lane = self._lane
+        if lane is not None and not self._hub.stopped:
+            lane.switch()
 
 
 def _nothing() -> None:
     return None
+
+
+def _on_main_thread() -> bool:
+    # By its native id, which on Linux is the process's: gevent's patching gives threading.main_thread() another ident.
+    return sys.platform == "linux" and threading.get_native_id() == os.getpid()
 
 
 _live: set[Hub] = set()
@@ -384,7 +469,7 @@ def _after_fork_in_child() -> None:
         _live.discard(hub)
         _abandoned.append(hub)
         try:
-            hub.inherited()
+            hub.disown()
         except Exception as error:
             _log.error("a forked child could not let go of its parent's session", exc_info=error)
 

@@ -114,7 +114,7 @@ class Lanes:
                     self._idle.append(lane)
                     if self._reaper is None:
                         self._least_idle = 0
-                        self._reaper = hub.later(IDLE_LIMIT, self._reap)
+                        self._reaper = hub.later(IDLE_LIMIT, self._reap, ref=False)
                     hub.park()
         except Abandoned:
             pass
@@ -142,7 +142,7 @@ class Lanes:
             lane.greenlet.throw(Abandoned)
         self._least_idle = len(self._idle)
         if self._all:
-            self._reaper = self._hub.later(IDLE_LIMIT, self._reap)
+            self._reaper = self._hub.later(IDLE_LIMIT, self._reap, ref=False)
 
     def close(self) -> None:
         """End every lane, whatever it does."""

@@ -13,7 +13,7 @@ import io
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
@@ -21,7 +21,7 @@ import gevent.monkey
 import gevent.socket
 import greenlet
 
-from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.hub import Hub, getaddrinfo
 
 _Socket: Any = gevent.monkey.get_original("socket", "socket")
 
@@ -55,8 +55,10 @@ def connect(
     limit = gevent.Timeout.start_new(timeout) if timeout is not None else None
     try:
         error: OSError = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL), address[0])
-        for family, kind, protocol, _, target in _resolve(*address):
+        for family, kind, protocol, _, target in _resolve(hub, *address):
             raw = _Socket(family, kind, protocol)
+            connecting = _connecting.setdefault(hub, set())
+            connecting.add(raw)
             try:
                 raw.setblocking(False)
                 for option in options or ():
@@ -76,6 +78,8 @@ def connect(
             except BaseException:
                 raw.close()
                 raise
+            finally:
+                connecting.discard(raw)
         raise error
     except gevent.Timeout as expired:
         if expired is not limit:
@@ -86,8 +90,8 @@ def connect(
             limit.close()
 
 
-def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
-    # gevent's resolver pool leaves objects behind when its hub goes; numeric addresses do not need it.
+def _resolve(hub: Hub, host: str, port: int) -> list[tuple[Any, ...]]:
+    # Not gevent's resolver: its pool leaves objects behind when its hub goes, and holds up the end of the hub.
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host)
@@ -95,8 +99,7 @@ def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
             continue
         target = (host, port) if family == socket.AF_INET else (host, port, 0, 0)
         return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", target)]
-    found: list[tuple[Any, ...]] = gevent.socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    return found
+    return hub.offload(getaddrinfo, host, port, 0, socket.SOCK_STREAM)
 
 
 class HubSocket:
@@ -119,6 +122,7 @@ class HubSocket:
         self._files = 0
         self._closing = False
         self.stale = False
+        self.when_stale: Callable[[], object] | None = None
         # ref=False: an idle connection must not keep the caller's hub alive.
         # The priority lets it run before the drain in the same turn of the loop, so that `stale` is as new as the
         # latest poll.
@@ -137,6 +141,8 @@ class HubSocket:
         else:
             self._watcher.stop()
             self.stale = True
+            if self.when_stale is not None:
+                self._hub.call(self.when_stale)
 
     def _expired(self) -> None:
         self._hub.in_turn = True
@@ -297,7 +303,10 @@ class HubSocket:
 
     def drop(self) -> None:
         """Close this process's copy of the descriptor and nothing else: for a forked child."""
-        self._watcher.stop()
+        if not self._hub.own_thread:
+            self._watcher.stop()
+            if self._timer is not None:
+                self._timer.stop()
         self._raw.close()
         self.stale = True
 
@@ -430,10 +439,13 @@ def tls_context(minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> ssl.SSLCont
 
 
 _open_sockets: dict[Hub, set[HubSocket]] = {}
+_connecting: dict[Hub, set[Any]] = {}
 
 
 def drop_all(hub: Hub) -> None:
     """In a forked child: let go of the parent's connections."""
+    for raw in list(_connecting.pop(hub, ())):
+        raw.close()
     for sock in list(_open_sockets.pop(hub, ())):
         sock.drop()
 
@@ -443,3 +455,4 @@ def close_all(hub: Hub) -> None:
     for sock in list(_open_sockets.pop(hub, ())):
         sock._files = 0
         sock.close()
+    _connecting.pop(hub, None)

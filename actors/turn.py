@@ -39,8 +39,16 @@ class Mailbox:
         """Append a message: a bare one of ours, or pykka's envelope."""
         self.messages.append(message)
         if not self._scheduled:
-            self._scheduled = True
+            self.wake()
+
+    def wake(self) -> None:
+        """Have the hub give the actor a turn."""
+        self._scheduled = True
+        try:
             self._hub.schedule(self)
+        except BaseException:  # an interrupt: the next message must try again
+            self._scheduled = False
+            raise
 
     def get(self) -> Any:
         """Take the oldest message."""
@@ -54,8 +62,7 @@ class Mailbox:
         """The turn is over. Looks again, because a put may have come between; no message is stranded."""
         self._scheduled = False
         if self.messages:
-            self._scheduled = True
-            self._hub.schedule(self)
+            self.wake()
 
 
 class AskFuture(pykka.Future[Any]):
@@ -144,8 +151,13 @@ class TurnActor(pykka.Actor):
         """A bare message came after the actor's end, from any thread: answer for it, so that nobody waits for ever."""
 
     def _turn(self) -> None:
-        mailbox = self.mailbox
-        messages = mailbox.messages
+        try:
+            self._work_off()
+        finally:
+            self.mailbox.rest()
+
+    def _work_off(self) -> None:
+        messages = self.mailbox.messages
         receive = self.receive
         while messages:
             message = None
@@ -163,7 +175,6 @@ class TurnActor(pykka.Actor):
             if self.actor_stopped.is_set():  # only an envelope can stop an actor
                 self._actor_loop_teardown()
                 return
-        mailbox.rest()
 
     def _open(self, envelope: Envelope[Any]) -> None:
         try:

@@ -120,7 +120,7 @@ class BackendAPIError(BackendError):
         if isinstance(data, str):
             try:
                 data = json.loads(data)
-            except ValueError:
+            except (ValueError, RecursionError):
                 data = {
                     "type": GENERIC_PROBLEM,
                     "title": "Generic Error (could not parse error string)",

@@ -76,6 +76,10 @@ class _Pending(Protocol):
 
 _NOT_GIVEN: Any = object()
 
+LONGEST_HOLD = 1e9
+"""Seconds: the longest time limit that the configuration takes, too."""
+
+_HEADER_TEXT = re.compile(r"[\x20-\x7e\xa0-\xff]*").fullmatch
 _decode = _json.JSONDecoder().decode
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+").fullmatch
@@ -104,6 +108,31 @@ def segment(text: str, argument: str = "name") -> str:
         return urllib.parse.quote(text, safe="")
     except UnicodeEncodeError:
         raise InvalidArgument(argument, text, "must be text that can be encoded as UTF-8") from None
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST_HOLD
+
+
+def _checked_type(value: object) -> str:
+    if not isinstance(value, str) or not _HEADER_TEXT(value):
+        raise InvalidArgument("content_type", value, "must be printable latin-1 text")
+    return value
+
+
+def _checked_file(file: Iterable[Any]) -> AttachedFile:
+    try:
+        attached = AttachedFile(*file)
+    except TypeError:
+        raise InvalidArgument(
+            "files", type(file).__name__, "must be AttachedFile(filename, stream, content_type)"
+        ) from None
+    if not isinstance(attached.filename, str) or not attached.filename:
+        raise InvalidArgument("files", attached.filename, "must have file names that are non-empty strings")
+    if not isinstance(attached.stream, bytes) and not callable(getattr(attached.stream, "read", None)):
+        raise InvalidArgument("files", attached.filename, "must have bytes or a binary file object as stream")
+    _checked_type(attached.content_type)
+    return attached
 
 
 class Request:
@@ -203,6 +232,10 @@ class Request:
         self.session = session
         self.method: str = method
         self.path: str = path[1:] if path[:1] == "/" else path
+        if params is not None and not isinstance(params, Mapping):
+            raise InvalidArgument("params", params, "must be a mapping of names to values")
+        if hold is not None and not _is_seconds(hold):
+            raise InvalidArgument("hold", hold, "must be a number of seconds, 0 or more, or None")
         self.params = params
         self.anonymous = anonymous
         self.idempotent: bool = method in SAFE_METHODS if idempotent is None else idempotent
@@ -219,7 +252,7 @@ class Request:
         elif content is not None:
             self.set_content(content)
         if content_type is not None:
-            self.content_type = content_type
+            self.content_type = _checked_type(content_type)
         if files is not None:
             self.attach_files(files)
 
@@ -264,7 +297,7 @@ class Request:
             self.body, guessed = bytes(value), "application/octet-stream"
         else:
             raise InvalidArgument("content", type(value).__name__, "must be str, bytes or None")
-        self.content_type = content_type if content_type is not None else guessed
+        self.content_type = guessed if content_type is None else _checked_type(content_type)
 
     def set_json(self, value: Any) -> None:
         """Set a JSON body.
@@ -292,7 +325,7 @@ class Request:
         """
         if self.body is not None:
             raise InvalidArgument("files", "...", "cannot attach files to a request that has content")
-        self.files = [AttachedFile(*file) for file in files]
+        self.files = [_checked_file(file) for file in files]
         self.content_type = "multipart/form-data"
 
     def fetch(
@@ -449,7 +482,7 @@ class FetchContextManager:
         session = self._request.session
         if getattr(session, "asynchronous", False):
             raise TypeError("use `async with` to fetch through an AsyncSession")
-        response: Response = session._send_request(self._request).result()
+        response: Response = session._wait(session._send_request(self._request))
         response.session = session
         return response
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Mapping
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ai.backend.client.actors.call import Offload
@@ -98,6 +99,8 @@ class BoundFunction(Generic[P, T]):
             TypeError: The arguments do not fit the function.
         """
         recipe = self._function.recipe(self._target, *args, **kwargs)
+        if recipe.__class__ is not GeneratorType:
+            raise TypeError(f"{self.name} is no recipe: it must be a generator, not {type(recipe).__name__}")
         future: CallFuture[T] = self._session._submit(self._function.__name__, self._proxy, recipe)
         return future
 

@@ -72,7 +72,7 @@ class LaneAdapter(HTTPAdapter):
         self._hub = hub
         self._config = config
         self._pools: list[Any] = []
-        self._proxy_managers: dict[str, urllib3.ProxyManager] = {}
+        self._proxy_managers: dict[tuple[str, str], urllib3.ProxyManager] = {}
         self._classes = connection_classes(hub)
         self._context: Any = None
 
@@ -117,7 +117,7 @@ class LaneAdapter(HTTPAdapter):
             options["ssl_context"] = self._tls_context()
         proxy = self._proxy_for(endpoint)
         if proxy is not None:
-            pool = self._proxy_manager(proxy, options).connection_from_host(
+            pool = self._proxy_manager(proxy, endpoint.scheme, options).connection_from_host(
                 endpoint.host_name, endpoint.port, endpoint.scheme
             )
             pool.ConnectionCls = self._classes[endpoint.scheme == "https"]
@@ -135,11 +135,11 @@ class LaneAdapter(HTTPAdapter):
             return None
         return proxy
 
-    def _proxy_manager(self, proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
-        manager = self._proxy_managers.get(proxy)
+    def _proxy_manager(self, proxy: str, scheme: str, options: dict[str, Any]) -> urllib3.ProxyManager:
+        manager = self._proxy_managers.get((proxy, scheme))
         if manager is None:
             context = self._tls_context() if urllib.parse.urlsplit(proxy).scheme == "https" else None
-            manager = self._proxy_managers[proxy] = urllib3.ProxyManager(
+            manager = self._proxy_managers[proxy, scheme] = urllib3.ProxyManager(
                 proxy,
                 proxy_headers=self.proxy_headers(proxy),
                 proxy_ssl_context=context,

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from ai.backend.client.actors.aio import bridge_to
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.waiting import waiter
-from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.exceptions import BackendError, InvalidArgument
 
 T = TypeVar("T")
 
@@ -91,7 +91,11 @@ class Batch(Generic[T]):
             except StopIteration:
                 self._exhausted = True
                 return
-            future = self._submit(*arguments)
+            try:
+                future = self._submit(*arguments)
+            except BackendError as error:  # this item was refused; its turn to say so comes
+                future = CallFuture[T]()
+                future.settle(None, error)
             if not isinstance(future, CallFuture):
                 raise TypeError(
                     f"map needs an API function or a callable that returns a CallFuture, got a {type(future).__name__}"

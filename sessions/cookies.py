@@ -47,19 +47,28 @@ class WebCookies:
         text: str | None = get_cookie_header(self.jar, prepared)  # type: ignore[no-untyped-call]
         return text
 
-    def keep(self, prepared: requests.PreparedRequest, raw: Any) -> None:
-        """Take the cookies that an answer sets, or unsets."""
+    def keep(self, prepared: requests.PreparedRequest, raw: Any) -> bool:
+        """Take the cookies that an answer sets, or unsets.
+
+        Returns:
+            Whether :meth:`save` has something to write.
+        """
         lines = raw.headers.getlist("Set-Cookie") if hasattr(raw.headers, "getlist") else []
         if not lines:
-            return
+            return False
         message = email.message.Message()
         for line in lines:
             message["Set-Cookie"] = line
         # As requests itself does it, with stand-ins for what urllib has.
         self.jar.extract_cookies(MockResponse(message), MockRequest(prepared))  # type: ignore[arg-type]
-        self._save()
+        return self._path is not None
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the file. Blocks.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         if self._path is None:
             return
         stored = http.cookiejar.LWPCookieJar()

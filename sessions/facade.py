@@ -17,6 +17,7 @@ from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument
 from ai.backend.client.functions.base import Async, BaseFunction, M, Sync
 from ai.backend.client.request import Request, Response
+from ai.backend.client.sessions import log
 from ai.backend.client.sessions.batch import Batch
 from ai.backend.client.sessions.core import Core, dropped
 from ai.backend.client.sessions.runtime import Runtime
@@ -26,6 +27,8 @@ CLOSE_TIMEOUT = 10.0
 
 TEARDOWN_LIMIT = 5.0
 """Seconds that taking a runtime down may take on top; it takes about 0.2 ms."""
+
+_log = log.get_logger("sessions.facade")
 
 T = TypeVar("T")
 B = TypeVar("B", bound=BaseFunction[Any])
@@ -318,8 +321,12 @@ class BaseSession(Generic[M]):
     def _finish_closing(self, runtime: Runtime | None, timeout: float) -> None:
         if runtime is None or runtime.is_worker():
             return  # on the hub or in a done-callback nobody waits: the closing goes on by itself
-        runtime.close(timeout).result(timeout + TEARDOWN_LIMIT)
-        runtime.join(TEARDOWN_LIMIT)
+        try:
+            runtime.close(timeout).result(timeout + TEARDOWN_LIMIT)
+        except TimeoutError:
+            _log.error("the session has not ended in time; it goes on ending by itself")
+        else:
+            runtime.join(TEARDOWN_LIMIT)
 
 
 class Session(BaseSession[Sync]):

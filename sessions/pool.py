@@ -40,6 +40,9 @@ BODY_LIMIT = 1 << 30
 
 RECV = 65536
 
+IDLE_LIMIT = 60.0
+"""Seconds after which an idle connection is closed, when others come back."""
+
 TRUSTED = 0.001
 """Seconds for which an idle connection is taken as the loop's latest poll saw it. Later the kernel is asked (1 µs): the
 loop may not have polled since, where the caller's own greenlets kept it busy."""
@@ -216,8 +219,13 @@ class _ShortWay:
         return reply
 
     def _give_back(self, connection: Any) -> None:
+        now = monotonic()
+        connection.sock.when_stale = connection.close
         connection.sock.rearm()
-        self._idle.append((connection, monotonic()))
+        idle = self._idle
+        idle.append((connection, now))
+        if now - idle[0][1] > IDLE_LIMIT:  # the coldest one
+            idle.popleft()[0].close()
 
     def _take(self, timeout: float | None) -> tuple[Any, bool]:
         """An idle connection, the warmest first, or a new one; and whether it has served before."""
@@ -226,6 +234,7 @@ class _ShortWay:
             connection, since = idle.pop()
             sock = connection.sock
             if sock is not None and not sock.stale and (monotonic() - since < TRUSTED or not sock.has_news()):
+                sock.when_stale = None
                 return connection, True
             connection.close()
         connection = self._new_conn()  # type: ignore[attr-defined]  # urllib3's pool

@@ -144,6 +144,10 @@ class Preparer:
         method = request.method
         target = self.target(request, endpoint)
         body, content_type = self._body(request)
+        if request._headers and "Content-Type" in request._headers:
+            content_type = request._headers["Content-Type"]
+        if content_type not in _KNOWN_TYPES:
+            _checked_header("Content-Type", content_type)
         text = self._prelude(endpoint, version)
         if version:
             date = self._date()
@@ -157,7 +161,8 @@ class Preparer:
         headers = Headers(text)
         if request._headers:
             for name, value in request._headers.items():
-                headers[_checked_header(name, value)] = value
+                if name.lower() != "content-type":  # taken above, since it is signed
+                    headers[_checked_header(name, value)] = value
         return PreparedAttempt(endpoint, method, target, headers, body)
 
     def _date(self) -> str:
@@ -184,12 +189,18 @@ class Preparer:
         """Path and query of a request at an endpoint."""
         path = request.path
         if not _PLAIN_PATH(path):
-            path = urllib.parse.quote(path, safe=_PATH_SAFE + "%")
+            try:
+                path = urllib.parse.quote(path, safe=_PATH_SAFE + "%")
+            except UnicodeEncodeError:
+                raise InvalidArgument("path", ascii(path), "must be text that can be encoded as UTF-8") from None
         if self._in_web_session and not path.startswith("server"):
             path = "func/" + path
         target = f"{endpoint.base_path}/{path}"
         if request.params:
-            target += "?" + urllib.parse.urlencode(request.params)
+            try:
+                target += "?" + urllib.parse.urlencode(request.params)
+            except UnicodeEncodeError:
+                raise InvalidArgument("params", ascii(request.params), "must be text that can be encoded") from None
         return target
 
     def _body(self, request: Request) -> tuple[bytes | None, str]:
@@ -226,11 +237,22 @@ _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
 def _part(file: AttachedFile) -> tuple[str, bytes, str]:
-    data = file.stream if isinstance(file.stream, bytes) else file.stream.read()
-    return file.filename, data, file.content_type
+    if not isinstance(file.stream, bytes):
+        raise TypeError("the transport reads streams before the first attempt")
+    return file.filename, file.stream, file.content_type
+
+
+_KNOWN_TYPES = frozenset({"text/plain", "application/json", "application/octet-stream"})
+
+_OURS = frozenset(
+    {"authorization", "content-length", "date", "host", "transfer-encoding", "x-backendai-version", "connection"}
+)
+"""Headers that the session sets: they are signed, or frame the message."""
 
 
 def _checked_header(name: str, value: str) -> str:
+    if name.lower() in _OURS:
+        raise InvalidArgument("headers", name, "is set by the session")
     if not _HEADER_NAME(name):
         raise InvalidArgument("headers", name, "is not a header name")
     if not isinstance(value, str) or not _HEADER_VALUE(value):

@@ -74,11 +74,22 @@ class Runtime:
         """
         if self.closing:
             raise SessionClosed("the session is closed")
-        call = Call(self, name, actor, recipe, options, self._slots.try_take())
-        future = call.future = CallFuture(call)
-        if not call.slot:
-            self._wait_for_slot(call)
-        self._put(Invoke(call))
+        slot = False
+        future: CallFuture[Any] | None = None
+        try:
+            slot = self._slots.try_take()
+            call = Call(self, name, actor, recipe, options, slot)
+            future = call.future = CallFuture(call)
+            if not slot:
+                self._wait_for_slot(call)
+            self._put(Invoke(call))
+        except BaseException:
+            # Refused, or interrupted: whatever of it was accepted is given up, and so is the slot.
+            if future is not None:
+                future.cancel()
+            elif slot:
+                self._slots.give()
+            raise
         return future
 
     def _wait_for_slot(self, call: Call) -> None:
@@ -105,8 +116,8 @@ class Runtime:
         """
         if self.pid == os.getpid():
             return False
-        call.future._call = None  # its callbacks run here and now: there is no worker in this process
-        call.future.settle(None, SessionClosed("the process was forked while the call was in flight"))
+        call.ended = True
+        call.future.orphan(SessionClosed("the process was forked while the call was in flight"))
         return True
 
     def run_callbacks(self, function: Callable[[], object]) -> None:
@@ -123,7 +134,7 @@ class Runtime:
     def close(self, timeout: float) -> CallFuture[None]:
         """Start closing: refuse, drain for at most ``timeout`` seconds, answer for the rest, take everything down.
 
-        Repeating it may shorten the time, and returns the same future.
+        Repeating it may shorten the time.
 
         Returns:
             Settled when nothing is left of the runtime but its thread's last steps; see :meth:`join`.
@@ -132,7 +143,9 @@ class Runtime:
             self.closing = True
         self._slots.close()
         self._put(Close(timeout))
-        return self._closed
+        closing = CallFuture[None]()  # one for each who asks: giving up waiting must not end it for the others
+        self._closed.on_settled(lambda: closing.settle(None, None))
+        return closing
 
     def join(self, timeout: float) -> bool:
         """Wait for the hub's thread to end. At once True on the hub itself."""
@@ -158,6 +171,6 @@ class Runtime:
         """In a forked child nobody will ever run this hub: drop the parent's connections, answer whoever waits."""
         self.closing = True
         sockets.drop_all(self.hub)
-        for call in self._supervisor.in_flight:
+        for call in self._supervisor.known_calls():
             self.disown(call)
         self._closed.settle(None, None)

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
-from ai.backend.client.actors.call import Call, Offload
+from ai.backend.client.actors.call import Call, Offload, Options
 from ai.backend.client.actors.deadlines import InFlight
 from ai.backend.client.actors.function import FunctionActor
 from ai.backend.client.actors.future import CallFuture
@@ -90,12 +90,15 @@ class Supervisor(TurnActor):
         self._ended = ended
         self.state = State.OPEN
         self.api_version: ApiVersion | None = None
+        # The session's own limits: those of the call that happens to come first are not everybody's.
+        self._probe_options = Options(config.read_timeout or None, config.deadline or None, config.retries)
         self._probe: Call | None = None
         self._held_back: dict[Call, None] = {}
         self._functions: dict[str, FunctionActor] = {}
         self._undrained: set[str] = set()
         self._budget = RestartBudget()
         self._close_timer: Timer | None = None
+        self._close_at = float("inf")
         self._fatal: BaseException | None = None
         self.in_flight = InFlight(hub, self._expired, self._emptied)
         self.transport = make_transport(self)
@@ -159,11 +162,11 @@ class Supervisor(TurnActor):
     def _send(self, call: Call, step: Any) -> None:
         if call.ended:
             return
-        if step.__class__ is Request:
+        if isinstance(step, Request):
             hold = step.hold
             if hold is not None and not call.options.explicit:
                 self.in_flight.extend(call, hold)
-        elif step.__class__ is not Offload:
+        elif not isinstance(step, Offload):
             self._deliver_crash(
                 call, TypeError(f"{call.full_name} yielded {type(step).__name__}, not a Request or an Offload")
             )
@@ -193,7 +196,7 @@ class Supervisor(TurnActor):
 
     def _function_crashed(self, message: Crashed) -> None:
         if message.call is not None:
-            self._end(message.call, None, self._crash_error(message))
+            self._end(message.call, None, _crash_error(message.actor, message.error))
         if self.state is State.ENDED:
             return
         if not self._budget.spend():
@@ -204,20 +207,14 @@ class Supervisor(TurnActor):
         if old is not None:
             old.stop()
 
-    def _crash_error(self, message: Crashed) -> ActorCrashed:
-        error = ActorCrashed(f"{message.actor} failed: {type(message.error).__name__}")
-        error.__cause__ = message.error
-        return error
-
     def crashed(self, message: Any, error: BaseException) -> None:
-        """This actor itself failed: nothing can be relied on any more."""
+        """This actor itself failed. The call that it was about ends; without one nothing can be relied on any more."""
         super().crashed(message, error)
-        if not isinstance(error, KeyboardInterrupt):
-            self._fail(error)
-            return
         call = getattr(message, "call", None)
         if call is not None and not call.ended:
-            self._give_up(call, ActorCrashed("interrupted"))
+            self._give_up(call, _crash_error("Supervisor", error))
+        if not isinstance(error, KeyboardInterrupt) and (call is None or not self._budget.spend()):
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         self._fatal = error
@@ -266,6 +263,12 @@ class Supervisor(TurnActor):
             return
         self._give_up(call, DeadlineExceeded(f"the call took longer than {call.options.deadline} s"))
 
+    def known_calls(self) -> list[Call]:
+        """Every call that has come here and has not ended, in whatever mailbox it is. For a forked child."""
+        messages = [*self.mailbox.messages, *(m for actor in self._functions.values() for m in actor.mailbox.messages)]
+        waiting = [message.call for message in messages if getattr(message, "call", None) is not None]
+        return [call for call in dict.fromkeys([*self.in_flight, *waiting]) if not call.ended]
+
     def died_with(self, message: Any) -> None:
         """A message came after the end: its call is answered all the same. Any thread."""
         call = getattr(message, "call", None)
@@ -286,7 +289,7 @@ class Supervisor(TurnActor):
 
     def _start_probe(self) -> None:
         first = next(iter(self._held_back))
-        probe = Call(first.owner, "open", "Session", _ask_version(), first.options, slot=False)
+        probe = Call(first.owner, "open", "Session", _ask_version(), self._probe_options, slot=False)
         probe.future = CallFuture()
         self._probe = probe
         self.in_flight.add(probe)
@@ -325,12 +328,13 @@ class Supervisor(TurnActor):
             self._undrained = set(self._functions)
             for actor in self._functions.values():
                 actor.mailbox.put(POISON_PILL)
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-            self._close_timer = None
+        end = monotonic() + timeout
         if timeout <= 0:
             self._finish()
-        else:
+        elif end < self._close_at:  # a later close may shorten the time, not lengthen it
+            self._close_at = end
+            if self._close_timer is not None:
+                self._close_timer.cancel()
             self._close_timer = self.hub.later(timeout, self._finish)
             self._emptied()
 
@@ -371,6 +375,12 @@ def _locate(error: BaseException, call: Call) -> None:
     if error.attempts is None and step is not None:
         error.attempts = call.attempts
     error.elapsed = monotonic() - call.accepted
+
+
+def _crash_error(actor: str, cause: BaseException) -> ActorCrashed:
+    error = ActorCrashed(f"{actor} failed: {type(cause).__name__}")
+    error.__cause__ = cause
+    return error
 
 
 def _ask_version() -> Generator[Request, Any, Any]:

@@ -14,8 +14,8 @@ from ai.backend.client.actors.call import Call, Offload
 from ai.backend.client.actors.hub import Hub, monotonic
 from ai.backend.client.actors.lanes import Lanes
 from ai.backend.client.config import APIConfig
-from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectTimeout, NeverSent
-from ai.backend.client.request import Request, Response
+from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectTimeout, InvalidArgument, NeverSent
+from ai.backend.client.request import AttachedFile, Request, Response
 from ai.backend.client.sessions import log
 from ai.backend.client.sessions.adapter import LaneAdapter
 from ai.backend.client.sessions.cookies import WebCookies
@@ -79,10 +79,12 @@ class Transport:
     # -- on a lane ----------------------------------------------------------------------------------------------------
 
     def _work(self, call: Call, step: Any) -> None:
-        if step.__class__ is Offload:
+        if isinstance(step, Offload):
             self._offload(call, step)
             return
         request: Request = step
+        if request.files is not None and not self._read_files(call, request):
+            return
         call.attempts += 1
         headers = _NO_HEADERS
         try:
@@ -101,6 +103,17 @@ class Transport:
         value, error = self._hub.offload(_outcome, step.function, step.args)
         self._deliver(call, value, error)
 
+    def _read_files(self, call: Call, request: Request) -> bool:
+        """Read the streams of an upload once, so that every attempt sends the same."""
+        if all(isinstance(file.stream, bytes) for file in request.files or ()):
+            return True
+        files, error = self._hub.offload(_outcome, _read_streams, (request.files,))
+        if error is None:
+            request.files = files
+            return True
+        self._deliver(call, None, error)
+        return False
+
     def _exchange(self, call: Call, request: Request) -> requests.Response:
         endpoint = call.sent_to = self._endpoints.choose(call.sent_to if call.attempts > 1 else None)
         attempt = self._preparer.prepare(request, endpoint, self.version)
@@ -109,8 +122,10 @@ class Transport:
         # Looked up for each call: mocking libraries replace HTTPAdapter.send later than we are made.
         timeout: Any = self._timeout(call, request)  # the stubs forget that it may be a Timeout
         raw: requests.Response = self._adapter.send(attempt, timeout=timeout)
-        if self._cookies is not None:
-            self._cookies.keep(attempt, raw.raw)
+        if self._cookies is not None and self._cookies.keep(attempt, raw.raw):
+            _, error = self._hub.offload(_outcome, self._cookies.save, ())
+            if error is not None:  # the answer is good all the same
+                self._log.warning("the cookie file could not be written", error=type(error).__name__)
         if self._is_heard(logging.DEBUG):
             self._log.debug("answered", **self._context(call, request), status=raw.status_code)
         return raw
@@ -127,12 +142,17 @@ class Transport:
         return timeout
 
     def _read(self, raw: requests.Response, request: Request) -> Response:
-        content = raw.content if getattr(raw, "_content_consumed", False) else _read_body(raw)
+        try:
+            content = raw.content if getattr(raw, "_content_consumed", False) else _read_body(raw)
+        except ValueError as error:  # http.client's arithmetic on odd framing
+            raise MalformedAnswer("its framing is broken") from error
         if not request.check_status or 200 <= raw.status_code < 400:
             return Response(raw.status_code, content, raw)
         raise BackendAPIError(raw.status_code, raw.reason or "", content)
 
     def _attempt_failed(self, call: Call, request: Request, error: BackendError, headers: Mapping[str, str]) -> None:
+        if call.ended:
+            return
         endpoints = self._endpoints
         endpoint = call.sent_to
         if endpoint is not None and isinstance(error, NeverSent | ConnectTimeout):
@@ -151,7 +171,7 @@ class Transport:
             self._deliver(call, None, error)
         else:
             # Waiting needs no lane.
-            call.timer = self._hub.later(wait, self._again, call, request)
+            call.timer = self._hub.later(wait, lambda: self._again(call, request))
 
     def _again(self, call: Call, request: Request) -> None:
         call.timer = None
@@ -166,6 +186,16 @@ class Transport:
             "endpoint": getattr(call.sent_to, "url", None),
             "attempt": call.attempts,
         }
+
+
+def _read_streams(files: list[AttachedFile]) -> list[AttachedFile]:
+    read = []
+    for file in files:
+        data = file.stream if isinstance(file.stream, bytes) else file.stream.read()
+        if not isinstance(data, bytes):
+            raise InvalidArgument("files", file.filename, "must be binary files: the stream gave text")
+        read.append(file._replace(stream=data))
+    return read
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:

@@ -20,6 +20,7 @@ from ai.backend.client.sessions.failures import FAILURES, translate
 from ai.backend.client.sessions.pool import HEAD_LIMIT
 from ai.backend.client.sessions.prepare import Preparer
 from support.faults import FaultServer, raw, reset, silence, unused_port
+from support.waiting import until
 
 LIMIT = 20.0
 SHORT = 0.1
@@ -32,7 +33,7 @@ class Client:
     def __init__(self, hub, in_lane, endpoint, url, **options):
         config = APIConfig(endpoint=url, access_key="AK", secret_key="SK", proxies={}, **options)
         self.adapter = LaneAdapter(hub, config)
-        self._endpoint = endpoint(url)
+        self.endpoint = endpoint(url)
         self._preparer = Preparer(config)
         self._in_lane = in_lane
 
@@ -41,7 +42,7 @@ class Client:
         return self._in_lane(self._ask, method, path, body, Timeout(connect=connect, read=read))
 
     def _ask(self, method, path, body, timeout):
-        attempt = self._preparer.prepare(Request(method, path, body), self._endpoint, "v7.20230615")
+        attempt = self._preparer.prepare(Request(method, path, body), self.endpoint, "v7.20230615")
         try:
             answer = self.adapter.send(attempt, timeout=timeout)
             return answer.status_code, answer.content, answer.headers
@@ -352,8 +353,8 @@ def test_the_connection_used_last_is_used_first(client, server, in_lane, hub):
 def test_a_connection_that_ended_while_idle_is_replaced_before_anything_is_sent(client, server):
     server.script(raw(OK), raw(OK, keep=True))  # the first one is closed after its answer, without a word
     assert client.ask("POST", body=b"a")[1] == b"ok"
-    while server.closed < 1:
-        threading.Event().wait(0.001)
+    idle = client.endpoint.pool._idle[0][0].sock
+    until(lambda: idle.stale, "the hub has noticed")
     assert client.ask("POST", body=b"b")[1] == b"ok"
     assert [request.body for request in server.requests] == [b"a", b"b"]
     assert server.connections == 2
@@ -379,8 +380,7 @@ def test_closing_the_adapter_closes_its_idle_connections(client, server):
     server.script(raw(OK, keep=True))
     client.ask()
     client.close()
-    while server.closed < 1:
-        threading.Event().wait(0.001)
+    until(lambda: server.closed == 1, "the server has noticed")
     assert server.connections == 1
 
 

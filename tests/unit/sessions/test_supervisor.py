@@ -94,7 +94,15 @@ def ask(steps=1, error=None):
 
 @pytest.fixture
 def make_desk(hub):
-    return lambda **options: Desk(hub, **options)
+    desks = []
+
+    def make(**options):
+        desks.append(Desk(hub, **options))
+        return desks[-1]
+
+    yield make
+    for desk in desks:  # a timer that is left would hold up the hub's end
+        hub.call(desk.supervisor.in_flight.close)
 
 
 @pytest.fixture
