@@ -37,6 +37,10 @@ FINISHED = "FINISHED"
 CANCELLED = "CANCELLED_AND_NOTIFIED"
 
 
+_SHOWN = object()
+"""Stands where the condition would be, in a future that was settled before anybody asked for one."""
+
+
 class CallFuture(concurrent.futures.Future[T]):
     """The outcome of one call: a standard :class:`concurrent.futures.Future` that can also be awaited.
 
@@ -69,10 +73,14 @@ class CallFuture(concurrent.futures.Future[T]):
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]  # an attribute there
-        condition: threading.Condition | None = self.__dict__.get("_lazy_condition")
+        condition: Any = self.__dict__.get("_lazy_condition")
         if condition is None:
             condition = self.__dict__.setdefault("_lazy_condition", threading.Condition())
-        return condition
+        if condition is _SHOWN:
+            self._show()
+            condition = self.__dict__.setdefault("_late_condition", threading.Condition())
+        made: threading.Condition = condition
+        return made
 
     # -- the outcome --------------------------------------------------------------------------------------------------
 
@@ -82,41 +90,48 @@ class CallFuture(concurrent.futures.Future[T]):
         Returns:
             False when it had one already.
         """
-        outcome = (FINISHED, value, error)
-        won = self._win(outcome)
-        self._complete()
+        won = self._win((FINISHED, value, error))
+        self._finish()
         return won
 
     def _win(self, outcome: tuple[str, Any, BaseException | None]) -> bool:
         # dict.setdefault on a string key is one step under the interpreter lock: the cheapest test-and-set there is.
         return self.__dict__.setdefault("_outcome", outcome) is outcome
 
-    def _complete(self) -> None:
-        """Make the outcome that won known. Whoever comes later does it too: an interrupt may have stopped the winner."""
-        if self._state == PENDING:
-            state, self._result, self._exception = self.__dict__["_outcome"]
-            self._state = state
-            token = object()
-            if self.__dict__.setdefault("_announced", token) is token:
-                self._announce()
+    def _finish(self) -> None:
+        """Make the outcome that won known, once. A loser does it too: an interrupt may have stopped the winner."""
+        token = object()
+        if self.__dict__.setdefault("_announced", token) is token:
+            self._announce()
+
+    def _show(self) -> None:
+        """Make the outcome visible. May be repeated, by any thread."""
+        state, self._result, self._exception = self.__dict__["_outcome"]
+        self._state = state
 
     def orphan(self, error: BaseException) -> None:
         """In a forked child: end the future, without callbacks, and without a lock whose owner does not exist here."""
         self._call = None
-        condition: threading.Condition | None = self.__dict__.get("_lazy_condition")
-        if condition is not None and not condition.acquire(blocking=False):
-            self.__dict__["_lazy_condition"] = threading.Condition()
-            self._waiters = []
-        elif condition is not None:
-            condition.release()
+        condition: Any = self.__dict__.get("_lazy_condition")
+        if condition is not None and condition is not _SHOWN:
+            if condition.acquire(blocking=False):
+                condition.release()
+            else:
+                self.__dict__["_lazy_condition"] = threading.Condition()
+                self._waiters = []
         self.__dict__.pop("_callbacks", None)
         self.settle(None, error)
 
     def _announce(self) -> None:
         call, self._call = self._call, None
-        condition: threading.Condition | None = self.__dict__.get("_lazy_condition")
-        if condition is not None:
+        # Whoever holds the condition (the standard library's waits) may look twice and must see the same. Without one
+        # the mark goes in its place in one step, so that one that is made later finds the outcome visible.
+        condition: Any = self.__dict__.setdefault("_lazy_condition", _SHOWN)
+        if condition is _SHOWN:
+            self._show()
+        else:
             with condition:
+                self._show()
                 for waiting in self._waiters:
                     if self._state == CANCELLED:
                         waiting.add_cancelled(self)
@@ -125,7 +140,7 @@ class CallFuture(concurrent.futures.Future[T]):
                     else:
                         waiting.add_result(self)
                 condition.notify_all()
-        for wake in self._wakers:
+        for wake in tuple(self._wakers):  # a copy: who gives up waiting leaves the list meanwhile
             wake()
         if "_callbacks" in self.__dict__:
             if call is None:
@@ -142,13 +157,23 @@ class CallFuture(concurrent.futures.Future[T]):
             False when it had ended already, True otherwise (also when it was cancelled before).
         """
         call = self._call
-        if not self._win((CANCELLED, None, None)):
-            self._complete()
-            return self._state == CANCELLED
-        self._complete()
-        if call is not None:
+        won = self._win((CANCELLED, None, None))
+        self._finish()
+        if won and call is not None:
             call.abandon()
-        return True
+        return won or self.__dict__["_outcome"][0] == CANCELLED
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """For executors. Refused: the runtime settles its futures itself."""
+        raise RuntimeError("a call's future is settled by its session")
+
+    def set_result(self, result: T) -> None:
+        """For executors. Refused, as above."""
+        raise RuntimeError("a call's future is settled by its session")
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """For executors. Refused, as above."""
+        raise RuntimeError("a call's future is settled by its session")
 
     def cancelled(self) -> bool:
         """Whether the call was cancelled."""
@@ -244,6 +269,8 @@ class CallFuture(concurrent.futures.Future[T]):
             limit = float("inf") if timeout is None else monotonic() + timeout
             while self._state == PENDING:
                 woken = waiting.wait(min(limit - monotonic(), LOOK_AGAIN))
+                if "_outcome" in self.__dict__ and not woken:
+                    self._show()  # an interrupt stopped whoever should have done it
                 if not woken and monotonic() >= limit:
                     break
             return self._state != PENDING

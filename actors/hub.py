@@ -314,7 +314,10 @@ class Hub:
                 item = self._dirty.popleft()
             except IndexError:
                 return
-            item.run()
+            try:
+                item.run()
+            except BaseException as error:
+                self.report(error, f"an item of the hub failed: {item!r}")
 
     def report(self, error: BaseException, text: str) -> None:
         """Log an error that has nowhere else to go.

@@ -42,12 +42,14 @@ class Slots:
         Returns:
             False when none came free in time, or the slots were closed.
         """
+        stand = self._line.append
         while not self._closed:
             if self.try_take():
                 return True
             waiting = waiter()
             with self._lock:
-                self._line.append(waiting)
+                stand(waiting)
+            stand = self._line.appendleft  # woken in vain, because a newcomer was faster: keeps the place
             # A token given back before we stood in line woke nobody: look again.
             if self.try_take():
                 self._leave(waiting)

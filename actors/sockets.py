@@ -157,8 +157,8 @@ class HubSocket:
         timer = self._timer
         if self._timeout is not None:
             if timer is None:
-                timer = self._timer = self._hub.loop.timer(self._timeout, ref=False)
-            timer.start(self._expired)
+                timer = self._timer = self._hub.loop.timer(self._timeout, repeat=self._timeout, ref=False)
+            timer.again(self._expired)  # start() would go on with what the latest wait left
         self._reader = greenlet.getcurrent()
         try:
             ready = self._hub.park()
@@ -385,7 +385,7 @@ class TLSSocket(HubSocket):
             return self._tls.read(size)
         except ssl.SSLWantReadError:
             return None
-        except ssl.SSLZeroReturnError:
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # with and without goodbye, as the ssl module's own sockets
             return b""
 
     def _shake_hands(self) -> bool:

@@ -137,7 +137,12 @@ class TurnActor(pykka.Actor):
     def _start_actor_loop(self) -> None:
         ActorRegistry.unregister(self.actor_ref)
         self.mailbox.run = self._turn
-        self.hub.call(self._actor_loop_setup)
+        self.hub.call(self._begin)
+
+    def _begin(self) -> None:
+        self._actor_loop_setup()
+        if self.actor_stopped.is_set():  # on_start failed
+            self._actor_loop_teardown()
 
     def receive(self, message: Any) -> None:
         """Handle one bare message. Must not wait."""
@@ -200,7 +205,10 @@ class TurnActor(pykka.Actor):
             if message.__class__ is Envelope:
                 envelopes.append(message)
             else:
-                self.died_with(message)
+                try:
+                    self.died_with(message)
+                except BaseException as error:
+                    self.hub.report(error, f"{type(self).__name__} could not answer for {message!r}")
         if envelopes:
             mailbox.messages.extend(envelopes)
             super()._actor_loop_teardown()

@@ -37,7 +37,7 @@ class WebCookies:
             stored = http.cookiejar.LWPCookieJar(path)
             try:
                 stored.load(ignore_discard=True)
-            except (http.cookiejar.LoadError, UnicodeDecodeError):
+            except (OSError, UnicodeDecodeError):  # LoadError is an OSError
                 raise InvalidArgument("cookie_file", path, "is not a cookie file in LWP text format") from None
             self.jar.update(stored)
 

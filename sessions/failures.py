@@ -100,7 +100,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _reason(chain: list[BaseException]) -> str:
     """The innermost error's words, if they are the system's or a fixed text, and hold no URL."""
     for link in reversed(chain):
-        if isinstance(link, ssl.SSLError) and link.reason:
+        if isinstance(link, ssl.SSLError) and getattr(link, "reason", None):  # absent when made by hand
             return str(getattr(link, "verify_message", "") or link.reason)
         if isinstance(link, OSError) and link.strerror:
             return str(link.strerror)

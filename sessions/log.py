@@ -13,22 +13,37 @@ from typing import Any
 
 import structlog
 
-from ai.backend.client.sessions.prepare import masked
-
 ROOT = "ai.backend.client"
 
 logging.getLogger(ROOT).addHandler(logging.NullHandler())
 
-SECRET_KEYS = frozenset({"access_key", "secret_key", "password", "authorization", "cookie", "token", "secret"})
+SECRET_KEYS = frozenset(
+    {
+        "access_key",
+        "secret_key",
+        "password",
+        "authorization",
+        "cookie",
+        "set-cookie",
+        "proxy-authorization",
+        "token",
+        "secret",
+    }
+)
 
 
 def _redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if key.lower() in SECRET_KEYS:
-            event[key] = "[secure]"
-        elif isinstance(value, Mapping):
-            event[key] = masked(value)
+        event[key] = _masked(key, value)
     return event
+
+
+def _masked(key: object, value: object) -> object:
+    if isinstance(key, str) and key.lower() in SECRET_KEYS:
+        return "[secure]"
+    if isinstance(value, Mapping):
+        return {inner: _masked(inner, one) for inner, one in value.items()}
+    return value
 
 
 def _render(_: Any, __: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
@@ -38,7 +53,7 @@ def _render(_: Any, __: str, event: MutableMapping[str, Any]) -> tuple[tuple[str
     arguments: dict[str, Any] = {"extra": {"backend": dict(event)}}
     if error:
         arguments["exc_info"] = error
-    return (f"{text} {pairs}".rstrip().replace("%", "%%"),), arguments
+    return (f"{text} {pairs}".rstrip(),), arguments
 
 
 def get_logger(name: str) -> Any:

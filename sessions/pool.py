@@ -51,6 +51,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d)(?: ([^\r\n]*))?")
 _FOLD = re.compile(r"\r?\n[ \t]+").sub
 _LENGTH = b"\r\ncontent-length:"
 _LENGTHS = re.compile(rb"(?<=\r\ncontent-length:)[^\r\n]*").findall
+_CONNECTIONS = re.compile(rb"(?<=\r\nconnection:)[^\r\n]*").findall
 MAX_DIGITS = 18
 """Digits that a ``Content-Length`` may have: what fits into 64 bits."""
 
@@ -129,15 +130,36 @@ class _Prefixed:
     def __init__(self, sock: sockets.HubSocket, read: bytes) -> None:
         self._sock = sock
         self._read = read
+        self.surplus = False
 
     def makefile(self, mode: str = "rb", *_: Any) -> io.BufferedReader:
-        return io.BufferedReader(_PrefixedReader(self._sock.makefile(), self._read))
+        return _CountingReader(_PrefixedReader(self, self._sock, self._read))
+
+
+class _CountingReader(io.BufferedReader):
+    """Notes, when it is closed, whether more was read than was asked for: then the connection has lost count."""
+
+    raw: _PrefixedReader
+
+    def close(self) -> None:
+        if not self.closed:
+            self.raw.owner.surplus = self.tell() < self.raw.tell() or self.raw.has_more()
+        super().close()
 
 
 class _PrefixedReader(io.RawIOBase):
-    def __init__(self, rest: io.BufferedReader, read: bytes) -> None:
-        self._rest = rest
+    def __init__(self, owner: _Prefixed, sock: sockets.HubSocket, read: bytes) -> None:
+        self.owner = owner
+        self._sock = sock
+        self._rest = sock.makefile()  # never read: keeps the socket open until it is closed
         self._read = read
+        self._handed_out = 0
+
+    def tell(self) -> int:
+        return self._handed_out
+
+    def has_more(self) -> bool:
+        return bool(self._read)
 
     def readable(self) -> bool:
         return True
@@ -148,10 +170,10 @@ class _PrefixedReader(io.RawIOBase):
             size = min(len(view), len(self._read))
             view[:size] = self._read[:size]
             self._read = self._read[size:]
-            return size
-        data = self._rest.read1(len(view))
-        view[: len(data)] = data
-        return len(data)
+        else:
+            size = self._sock.recv_into(view)
+        self._handed_out += size
+        return size
 
     def close(self) -> None:
         if not self.closed:
@@ -300,9 +322,10 @@ class _ShortWay:
 
     def _long_way(self, connection: Any, method: str, url: str, data: bytes, options: dict[str, Any]) -> Any:
         """The library's own reading of an answer that is not plain; the pool gets the connection back from it."""
-        sock: Any = _Prefixed(connection.sock, data)
-        answer = http.client.HTTPResponse(sock, method=method)
+        sock = _Prefixed(connection.sock, data)
+        answer = http.client.HTTPResponse(sock, method=method)  # type: ignore[arg-type]  # all that it wants is makefile()
         answer.begin()
+        says_close = "close" in ",".join(answer.msg.get_all("connection", ())).lower()  # http.client looks at the first
         return urllib3.HTTPResponse(
             body=answer,
             headers=urllib3.HTTPHeaderDict(answer.msg.items()),
@@ -312,7 +335,7 @@ class _ShortWay:
             preload_content=False,
             decode_content=options.get("decode_content", True),
             original_response=answer,
-            pool=_GiveBack(self, answer.will_close),  # type: ignore[arg-type]  # it only puts connections back
+            pool=_GiveBack(self, answer.will_close or says_close, sock),  # type: ignore[arg-type]  # it only puts connections back
             connection=connection,
             request_method=method,
             request_url=url,
@@ -328,12 +351,13 @@ class _ShortWay:
 class _GiveBack:
     """What a response of the long way believes to be its pool."""
 
-    def __init__(self, pool: _ShortWay, will_close: bool) -> None:
+    def __init__(self, pool: _ShortWay, will_close: bool, sock: _Prefixed) -> None:
         self._pool = pool
         self._will_close = will_close
+        self._sock = sock
 
     def _put_conn(self, connection: Any) -> None:
-        if self._will_close or connection.sock is None:
+        if self._will_close or self._sock.surplus or connection.sock is None:
             connection.close()
         else:
             self._pool._give_back(connection)
@@ -354,8 +378,8 @@ def _plain_length(head: bytes, status: int) -> int | None:
     """
     if b"-encoding:" in head or status == NOT_MODIFIED:  # Transfer-Encoding, Content-Encoding
         return None
-    connection = head.find(b"\r\nconnection:")
-    if connection >= 0 and b"keep-alive" not in head[connection : connection + 40]:
+    connections = _CONNECTIONS(head)
+    if connections and any(one.strip(b" \t") != b"keep-alive" for one in connections):
         return None
     start = head.find(_LENGTH)
     if start < 0:

@@ -28,6 +28,9 @@ BASE = 0.05
 CAP = 20.0
 """Seconds: back-off *n* is a random part of ``min(BASE * 2**n, CAP)`` (botocore's values for transient errors)."""
 
+MAX_DOUBLINGS = 16
+"""The cap is reached long before."""
+
 THROTTLED_BASE = 1.0
 """The same after a 429 without ``Retry-After`` (botocore's value)."""
 
@@ -123,7 +126,7 @@ class RetryPolicy:
             return None
         if asked is not None:
             return asked + self._rng() * BASE
-        return self._rng() * min((THROTTLED_BASE if throttled else BASE) * 2.0 ** (attempts - 1), CAP)
+        return self._rng() * min((THROTTLED_BASE if throttled else BASE) * 2.0 ** min(attempts - 1, MAX_DOUBLINGS), CAP)
 
     def _may_repeat(self, request: Request, error: BackendError) -> bool:
         if isinstance(error, NeverSent | ConnectTimeout):

@@ -205,7 +205,7 @@ class Supervisor(TurnActor):
         # A fresh actor takes over; the old one works off what is in its mailbox and then stops.
         old = self._functions.pop(message.actor, None)
         if old is not None:
-            old.stop()
+            _stop(old)
 
     def crashed(self, message: Any, error: BaseException) -> None:
         """This actor itself failed. The call that it was about ends; without one nothing can be relied on any more."""
@@ -355,13 +355,19 @@ class Supervisor(TurnActor):
             self._give_up(call, self._closed_error())
         self.in_flight.close()
         for actor in self._functions.values():
-            actor.stop()
-        self.stop()
+            _stop(actor)
+        _stop(self)
         self._ended()
 
     def on_stop(self) -> None:
         """Pykka's hook: somebody stopped this actor from outside; nobody may be left waiting."""
         self._finish()
+
+
+def _stop(actor: TurnActor) -> None:
+    """Stop an actor that somebody may have stopped already."""
+    if not actor.actor_stopped.is_set():
+        actor.stop()
 
 
 def _locate(error: BaseException, call: Call) -> None:
