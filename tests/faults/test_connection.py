@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import pytest
 
+from ai.backend.client.actors.supervision import INTENSITY
 from ai.backend.client.exceptions import (
+    BackendAPIError,
     CallTimeout,
     ConnectionFailed,
     ConnectionLost,
     ConnectTimeout,
     DeadlineExceeded,
+    InvalidArgument,
     NeverSent,
     ProtocolError,
     ReadTimeout,
 )
+from ai.backend.client.request import AttachedFile, Request
 from ai.backend.client.session import Session
 from support.faults import (
     black_hole,
@@ -25,6 +30,7 @@ from support.faults import (
     drip,
     head,
     message,
+    raw,
     reply,
     reset,
     silence,
@@ -34,6 +40,7 @@ from support.waiting import until
 
 DRIP_DEADLINE = 0.3
 DRIP_LATEST = 0.8
+KERNEL = {"name": "kernel"}
 BODY = message({"a": "b" * 100})
 
 
@@ -196,3 +203,55 @@ def test_the_error_of_a_failed_open_tells_the_endpoint(make_config):
     assert (error.method, error.path, error.endpoint, error.attempts) == ("GET", "/", url, 2)
     assert error.elapsed is not None
     assert url in str(error)
+
+
+def test_a_file_is_sent_whole_in_every_attempt(make_config, server):
+    """The first attempt reads the stream; the second must not send what is left of it."""
+    server.script(close(), reply(KERNEL))
+    files = [AttachedFile("a", io.BytesIO(b"the file's content"))]
+    with Session(config=make_config(server, retries=1)) as session:
+        request = Request(session, "PUT", "/upload", files=files, idempotent=True)
+        with request.fetch() as response:
+            assert response.status == 200
+    bodies = [request.body for request in server.requests]
+    assert len(bodies) == 2
+    assert all(b"the file's content" in body for body in bodies)
+
+
+@pytest.mark.parametrize(
+    "way", [{"content_type": "a\r\nX-Injected: 1"}, {"params": "abc"}, {"hold": "60"}, {"hold": -1}]
+)
+def test_a_request_that_makes_no_sense_is_refused_before_it_is_sent(make_config, server, way):
+    with Session(config=make_config(server)) as session:
+        with pytest.raises(InvalidArgument, match=next(iter(way))):
+            Request(session, "GET", "/session/kernel", **way)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("name", ["Host", "Content-Length", "Transfer-Encoding", "Authorization", "Date"])
+def test_a_header_that_the_session_sets_cannot_be_overridden(make_config, server, name):
+    with Session(config=make_config(server)) as session:
+        request = Request(session, "GET", "/session/kernel")
+        request.headers[name] = "1"
+        with pytest.raises(InvalidArgument, match=name):
+            request.fetch().__enter__()
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        reply({}, 503, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}),
+        reply(b"[" * 200_000, 500),
+        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n0\r\n\r\n"),
+    ],
+    ids=["Retry-After", "nested body", "negative chunk"],
+)
+def test_odd_answers_do_not_end_the_session(make_config, server, odd):
+    """As many as would be too many crashes: they are the server's doing, not ours."""
+    server.script(*[odd] * (INTENSITY + 2), reply(KERNEL))
+    with Session(config=make_config(server, retries=0)) as session:
+        for _ in range(INTENSITY + 2):
+            with pytest.raises((BackendAPIError, ProtocolError, ConnectionLost)):
+                get(session)
+        assert get(session) == KERNEL

@@ -131,6 +131,8 @@ class FakeTimer:
 class FakeHub:
     """A hub without a loop, in the test's own thread. Time passes only in `advance`."""
 
+    own_thread = False
+
     def __init__(self) -> None:
         self.now = 1000.0
         self._numbers = itertools.count()
@@ -139,8 +141,8 @@ class FakeHub:
     def monotonic(self) -> float:
         return self.now
 
-    def later(self, seconds: float, function: Callable[..., object], *args: Any) -> FakeTimer:
-        timer = FakeTimer(self.now + seconds, lambda: function(*args))
+    def later(self, seconds: float, function: Callable[[], object], *, ref: bool = True) -> FakeTimer:
+        timer = FakeTimer(self.now + seconds, function)
         heapq.heappush(self._timers, (timer.due, next(self._numbers), timer))
         return timer
 

@@ -188,9 +188,9 @@ def test_timers_fire_once_in_the_order_of_their_times(hub, on_hub):
     fired = []
 
     def start():
-        hub.later(0.04, fired.append, "late")
-        hub.later(0.01, fired.append, "early")
-        hub.later(-1, fired.append, "at once")
+        hub.later(0.04, lambda: fired.append("late"))
+        hub.later(0.01, lambda: fired.append("early"))
+        hub.later(-1, lambda: fired.append("at once"))
 
     on_hub(start)
     until(lambda: len(fired) == 3, "all timers fired")
@@ -214,10 +214,10 @@ def test_a_cancelled_timer_does_not_fire_and_may_be_cancelled_again(hub, on_hub)
     fired = []
 
     def start():
-        timer = hub.later(0.01, fired.append, "cancelled")
+        timer = hub.later(0.01, lambda: fired.append("cancelled"))
         timer.cancel()
         timer.cancel()
-        return hub.later(0.02, fired.append, "fires")
+        return hub.later(0.02, lambda: fired.append("fires"))
 
     done = on_hub(start)
     until(lambda: fired, "the other timer fired")

@@ -90,8 +90,8 @@ def test_a_numeric_ipv6_address_is_connected_to(hub, in_lane, serve):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_numeric_address_is_not_looked_up(monkeypatch, host):
-    monkeypatch.setattr(gevent.socket, "getaddrinfo", lambda *_: pytest.fail("looked up"))
-    found = sockets._resolve(host, 80)
+    monkeypatch.setattr(sockets, "getaddrinfo", lambda *_: pytest.fail("looked up"))
+    found = sockets._resolve(None, host, 80)
     assert [target[:2] for *_, target in found] == [(host, 80)]
 
 

@@ -99,11 +99,17 @@ def test_a_strange_cookie_breaks_nothing(attempt, tmp_path, line):
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
+def keep(cookies, attempt, raw):
+    """As the transport does it."""
+    assert cookies.keep(attempt, raw)
+    cookies.save()
+
+
 def test_the_file_is_text_in_a_known_format_for_its_owner_only(attempt, tmp_path):
     path = tmp_path / "folder" / "cookies"
     old = os.umask(0)
     try:
-        WebCookies(str(path)).keep(attempt(), answer(LOGIN))
+        keep(WebCookies(str(path)), attempt(), answer(LOGIN))
     finally:
         os.umask(old)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -118,18 +124,18 @@ def test_the_file_is_text_in_a_known_format_for_its_owner_only(attempt, tmp_path
 
 def test_a_file_that_was_readable_by_all_is_not_any_more(attempt, tmp_path):
     path = tmp_path / "cookies"
-    WebCookies(str(path)).keep(attempt(), answer(LOGIN))
+    keep(WebCookies(str(path)), attempt(), answer(LOGIN))
     path.chmod(0o644)
-    WebCookies(str(path)).keep(attempt(), answer("other=1; Path=/"))
+    keep(WebCookies(str(path)), attempt(), answer("other=1; Path=/"))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_what_was_kept_comes_back_in_the_next_session(attempt, tmp_path):
     path = tmp_path / "cookies"
-    WebCookies(str(path)).keep(attempt(), answer(LOGIN, "lang=ko; Path=/; Max-Age=3600"))
+    keep(WebCookies(str(path)), attempt(), answer(LOGIN, "lang=ko; Path=/; Max-Age=3600"))
     again = WebCookies(str(path))
     assert sorted(again.header(attempt()).split("; ")) == ["AIOHTTP_SESSION=abc123", "lang=ko"]
-    again.keep(attempt(), answer("AIOHTTP_SESSION=; Path=/; Max-Age=0"))
+    keep(again, attempt(), answer("AIOHTTP_SESSION=; Path=/; Max-Age=0"))
     assert WebCookies(str(path)).header(attempt()) == "lang=ko"
 
 
@@ -178,13 +184,13 @@ def test_a_folder_in_the_file_s_place_is_refused_as_an_argument(tmp_path):
 
 def test_a_file_that_cannot_be_written_leaves_nothing_half_done(attempt, tmp_path, monkeypatch):
     path = tmp_path / "cookies"
-    WebCookies(str(path)).keep(attempt(), answer(LOGIN))
+    keep(WebCookies(str(path)), attempt(), answer(LOGIN))
     before = path.read_bytes()
     monkeypatch.setattr(
         http.cookiejar.LWPCookieJar, "save", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))
     )
     with pytest.raises(OSError, match="disk full"):
-        WebCookies(str(path)).keep(attempt(), answer("other=1; Path=/"))
+        keep(WebCookies(str(path)), attempt(), answer("other=1; Path=/"))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -7,7 +7,6 @@ import email.parser
 import email.policy
 import hashlib
 import hmac
-import io
 import re
 from urllib.parse import parse_qsl, urlsplit
 
@@ -387,7 +386,7 @@ def parts_of(attempt):
 def test_files_become_a_form_with_one_part_each(prepare):
     files = [
         AttachedFile("a.txt", b"text", "text/plain"),
-        AttachedFile("dir/b.bin", io.BytesIO(bytes(range(256))), "application/octet-stream"),
+        AttachedFile("dir/b.bin", bytes(range(256)), "application/octet-stream"),
         AttachedFile("empty", b""),
     ]
     attempt = prepare(Request("POST", "/upload", files=files))
@@ -397,14 +396,6 @@ def test_files_become_a_form_with_one_part_each(prepare):
         ("src", "empty", "application/octet-stream", b""),
     ]
     assert attempt.headers["Content-Length"] == str(len(attempt.body))
-
-
-def test_a_file_is_sent_whole_in_every_attempt(endpoint):
-    """The first attempt may have ended at a dead endpoint, with the file read already."""
-    preparer = Preparer(APIConfig(endpoint=URL), lambda: NOW)
-    request = Request("POST", "/upload", files=[AttachedFile("a", io.BytesIO(b"content"))])
-    bodies = [parts_of(preparer.prepare(request, endpoint(URL), VERSION))[0][3] for _ in range(2)]
-    assert bodies == [b"content", b"content"]
 
 
 @pytest.mark.parametrize("name", ['a"; filename="b', "a\r\nX-Evil: 1", "한글.txt"])
@@ -417,13 +408,9 @@ def test_a_file_s_name_cannot_leave_its_header(prepare, name):
     assert b"\nX-Evil" not in attempt.body
 
 
-def test_a_file_s_type_cannot_leave_its_header(prepare):
-    request = Request("POST", "/upload", files=[AttachedFile("a", b"content", "text/plain\r\nX-Evil: 1")])
-    try:
-        body = prepare(request).body
-    except InvalidArgument:
-        return
-    assert b"\nX-Evil" not in body
+def test_a_file_s_type_cannot_leave_its_header():
+    with pytest.raises(InvalidArgument, match="content_type"):
+        Request("POST", "/upload", files=[AttachedFile("a", b"content", "text/plain\r\nX-Evil: 1")])
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------

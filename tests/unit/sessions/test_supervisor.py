@@ -121,12 +121,27 @@ ERRORS = [ValueError("no"), SystemExit(1), gevent.Timeout(5), gevent.GreenletExi
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_a_failing_handler_ends_the_session_with_every_call_answered(desk, error, caplog):
+def test_a_handler_that_fails_on_a_call_costs_that_call_only(desk, error, caplog):
     working = [desk.call() for _ in range(5)]
     desk.is_under_way(*working)
     desk.transport.fault = error
-    failing = desk.call()
-    for call in (*working, failing):
+    end = end_of(desk.call())
+    assert isinstance(end, ActorCrashed)
+    assert end.__cause__ is error
+    desk.transport.fault = None
+    for call in working:
+        desk.answer(call)
+        assert call.future.result(LIMIT) == "answer"
+    assert desk.supervisor.state is State.OPEN
+
+
+def test_a_supervisor_that_fails_again_and_again_ends_the_session_with_every_call_answered(desk, caplog):
+    working = [desk.call() for _ in range(5)]
+    desk.is_under_way(*working)
+    desk.transport.fault = error = ValueError("no")
+    for _ in range(INTENSITY + 1):
+        assert isinstance(end_of(desk.call()), ActorCrashed | SessionClosed)
+    for call in working:
         end = end_of(call)
         assert isinstance(end, SessionClosed)
         assert end.__cause__ is error
@@ -146,8 +161,8 @@ def test_calls_that_wait_for_a_slot_or_for_the_version_are_answered_too(make_des
 
 
 def test_whoever_comes_after_that_end_is_answered_with_its_cause(desk, caplog):
-    desk.transport.fault = error = ValueError("no")
-    end_of(desk.call())
+    error = ValueError("no")
+    desk.hub.call(lambda: desk.supervisor.crashed(None, error))
     until(lambda: desk.ended == [1], "the end was told")
     for _ in range(3):
         late = end_of(desk.call())
