@@ -259,7 +259,7 @@ class Hub:
 
     def _signal(self) -> None:
         if get_ident() == self._thread:
-            if not self.in_turn:
+            if not self._turn_will_end():
                 self.run_callback(self._drain)
             return
         try:
@@ -283,6 +283,10 @@ class Hub:
         if self._outcomes:
             self._flush()
 
+    def _turn_will_end(self) -> bool:
+        """Whether :meth:`_end_turn` will come. On a caller's hub Ctrl-C may hit it before its first line."""
+        return self.in_turn and self.own_thread
+
     def _drain(self) -> None:
         if self.stopped:
             return
@@ -297,6 +301,8 @@ class Hub:
                 try:
                     item.run()
                 except BaseException as error:
+                    if isinstance(error, KeyboardInterrupt):
+                        dirty.append(item)  # it may have been stopped half-way
                     self.report(error, f"an item of the hub failed: {item!r}")
                 # Only now: an interrupt between two lines loses nothing, and running an item twice is harmless.
                 if dirty and dirty[0] is item:  # gone if the item ended the hub
@@ -305,7 +311,7 @@ class Hub:
             self._signalled = False
             if dirty:
                 self._signalled = True
-                if not self.in_turn:
+                if not self._turn_will_end():
                     self.run_callback(self._drain)
 
     def _drain_dead(self) -> None:
@@ -345,7 +351,7 @@ class Hub:
             if self.stopped:
                 function(*args)
                 return
-            if not self.in_turn:
+            if not self._turn_will_end():
                 self.run_callback(self._flush)
         outcomes.append((function, args))
 
@@ -360,7 +366,7 @@ class Hub:
                     self.report(error, "an outcome could not be delivered")
                 outcomes.popleft()  # see _drain
         finally:
-            if outcomes and not self.in_turn:
+            if outcomes and not self._turn_will_end():
                 self.run_callback(self._flush)
 
     # -- for code on the hub ------------------------------------------------------------------------------------------

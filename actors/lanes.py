@@ -22,6 +22,10 @@ class Abandoned(BaseException):
     """Thrown into a lane whose call has ended. Not an ``Exception``, so that no library on the way swallows it."""
 
 
+class Interrupted(RuntimeError):
+    """Ctrl-C ended the lane that worked on a call. No fault of anybody's."""
+
+
 class Lane:
     """One greenlet, working on one call at a time."""
 
@@ -119,7 +123,12 @@ class Lanes:
         except Abandoned:
             pass
         finally:
+            # An interrupt may end a lane anywhere: nobody must be handed to it any more, nor be left with it.
             self._all.discard(lane)
+            if lane in self._idle:
+                self._idle.remove(lane)
+            if lane.call is not None and not self._closed:
+                self._failed(lane.call, Interrupted("Ctrl-C ended the lane"))
 
     def abandon(self, call: Call) -> None:
         """Stop working on a call that has ended.

@@ -136,8 +136,7 @@ class HubSocket:
         self._hub.in_turn = True
         reader = self._reader
         if reader is not None:
-            self._reader = None
-            reader.switch(True)
+            reader.switch(True)  # it clears _reader itself, so that an interrupt here leaves it to be called again
         else:
             self._watcher.stop()
             self.stale = True
@@ -148,12 +147,13 @@ class HubSocket:
         self._hub.in_turn = True
         reader = self._reader
         if reader is not None:
-            self._reader = None
             reader.switch(False)
 
     def _wait_readable(self) -> None:
         if self.stale:  # the watcher is stopped, and there is something to read
             return
+        if not self._watcher.active:  # gevent stops a watcher whose handler fails, as Ctrl-C may make it
+            self._watcher.start(self._readable)
         timer = self._timer
         if self._timeout is not None:
             if timer is None:

@@ -25,29 +25,36 @@ from ai.backend.client.actors.waiting import waiter
 
 
 class Mailbox:
-    """An actor's messages, and the actor's place in the hub's queue. ``put`` is for any thread."""
+    """An actor's messages, and the actor's place in the hub's queue. ``put`` is for any thread.
 
-    __slots__ = ("_hub", "_scheduled", "messages", "run")
+    Attributes:
+        messages: The messages, the oldest first.
+        scheduled: Whether a turn of the actor is to come. Whoever ends one clears it and looks at the messages again,
+            because a put may have come between.
+        run: The actor's turn; set when it starts.
+    """
+
+    __slots__ = ("_hub", "messages", "run", "scheduled")
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.messages: collections.deque[Any] = collections.deque()
-        self._scheduled = False
-        self.run: Any = None  # the actor's turn; set when it starts
+        self.scheduled = False
+        self.run: Any = None
 
     def put(self, message: Any) -> None:
         """Append a message: a bare one of ours, or pykka's envelope."""
         self.messages.append(message)
-        if not self._scheduled:
+        if not self.scheduled:
             self.wake()
 
     def wake(self) -> None:
         """Have the hub give the actor a turn."""
-        self._scheduled = True
+        self.scheduled = True
         try:
             self._hub.schedule(self)
         except BaseException:  # an interrupt: the next message must try again
-            self._scheduled = False
+            self.scheduled = False
             raise
 
     def get(self) -> Any:
@@ -57,12 +64,6 @@ class Mailbox:
     def empty(self) -> bool:
         """Whether there is none."""
         return not self.messages
-
-    def rest(self) -> None:
-        """The turn is over. Looks again, because a put may have come between; no message is stranded."""
-        self._scheduled = False
-        if self.messages:
-            self.wake()
 
 
 class AskFuture(pykka.Future[Any]):
@@ -156,10 +157,13 @@ class TurnActor(pykka.Actor):
         """A bare message came after the actor's end, from any thread: answer for it, so that nobody waits for ever."""
 
     def _turn(self) -> None:
+        mailbox = self.mailbox
         try:
             self._work_off()
         finally:
-            self.mailbox.rest()
+            mailbox.scheduled = False  # not in a method: an interrupt at its beginning would leave the flag up
+            if mailbox.messages:
+                mailbox.wake()
 
     def _work_off(self) -> None:
         messages = self.mailbox.messages
@@ -212,4 +216,6 @@ class TurnActor(pykka.Actor):
         if envelopes:
             mailbox.messages.extend(envelopes)
             super()._actor_loop_teardown()
-        mailbox.rest()
+        mailbox.scheduled = False
+        if mailbox.messages:
+            mailbox.wake()

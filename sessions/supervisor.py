@@ -20,6 +20,7 @@ from ai.backend.client.actors.deadlines import InFlight
 from ai.backend.client.actors.function import FunctionActor
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import Hub, Timer, monotonic
+from ai.backend.client.actors.lanes import Interrupted
 from ai.backend.client.actors.messages import (
     POISON_PILL,
     Cancel,
@@ -199,6 +200,8 @@ class Supervisor(TurnActor):
             self._end(message.call, None, _crash_error(message.actor, message.error))
         if self.state is State.ENDED:
             return
+        if isinstance(message.error, KeyboardInterrupt | Interrupted):
+            return  # Ctrl-C hit it by chance: no fault of the actor's
         if not self._budget.spend():
             self._fail(message.error)
             return
@@ -258,6 +261,10 @@ class Supervisor(TurnActor):
         self.in_flight.remove(call)
 
     def _expired(self, call: Call) -> None:
+        if call.ended:  # Ctrl-C interrupted its end
+            self._free_slot(call)
+            self.in_flight.remove(call)
+            return
         if call is self._probe:
             self._end(call, None, DeadlineExceeded("the server did not tell its version in time"))
             return
