@@ -301,7 +301,7 @@ class Hub:
                 try:
                     item.run()
                 except BaseException as error:
-                    if isinstance(error, KeyboardInterrupt):
+                    if isinstance(error, KeyboardInterrupt) and not self.own_thread:
                         dirty.append(item)  # it may have been stopped half-way
                     self.report(error, f"an item of the hub failed: {item!r}")
                 # Only now: an interrupt between two lines loses nothing, and running an item twice is harmless.
