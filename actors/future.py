@@ -26,9 +26,6 @@ from ai.backend.client.actors.waiting import Bell, waiter
 if TYPE_CHECKING:
     from ai.backend.client.actors.call import Call
 
-LOOK_AGAIN = 60.0
-"""Seconds after which a waiting thread looks for itself, whatever became of its wake-up."""
-
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
@@ -266,12 +263,10 @@ class CallFuture(concurrent.futures.Future[T]):
         self._wakers.append(waiting.wake)
         woken = False
         try:
-            limit = float("inf") if timeout is None else monotonic() + timeout
+            limit = None if timeout is None else monotonic() + timeout
             while self._state == PENDING:
-                woken = waiting.wait(min(limit - monotonic(), LOOK_AGAIN))
-                if "_outcome" in self.__dict__ and not woken:
-                    self._show()  # an interrupt stopped whoever should have done it
-                if not woken and monotonic() >= limit:
+                woken = waiting.wait(None if limit is None else limit - monotonic())
+                if not woken and limit is not None and monotonic() >= limit:
                     break
             return self._state != PENDING
         except KeyboardInterrupt:

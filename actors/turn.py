@@ -158,32 +158,32 @@ class TurnActor(pykka.Actor):
 
     def _turn(self) -> None:
         mailbox = self.mailbox
+        messages = mailbox.messages
+        receive = self.receive
         try:
-            self._work_off()
+            while messages:
+                message = None
+                try:
+                    message = messages.popleft()
+                    if message.__class__ is not Envelope:
+                        receive(message)
+                        continue
+                    self._open(message)
+                except BaseException as error:
+                    self._failed(message, error)
+                if self.actor_stopped.is_set():  # only an envelope can stop an actor
+                    self._actor_loop_teardown()
+                    return
         finally:
             mailbox.scheduled = False  # not in a method: an interrupt at its beginning would leave the flag up
             if mailbox.messages:
                 mailbox.wake()
 
-    def _work_off(self) -> None:
-        messages = self.mailbox.messages
-        receive = self.receive
-        while messages:
-            message = None
-            try:
-                message = messages.popleft()
-                if message.__class__ is not Envelope:
-                    receive(message)
-                    continue
-                self._open(message)
-            except BaseException as error:
-                try:
-                    self.crashed(message, error)
-                except BaseException as worse:
-                    self.hub.report(worse, f"{type(self).__name__} failed twice on {message!r}")
-            if self.actor_stopped.is_set():  # only an envelope can stop an actor
-                self._actor_loop_teardown()
-                return
+    def _failed(self, message: Any, error: BaseException) -> None:
+        try:
+            self.crashed(message, error)
+        except BaseException as worse:
+            self.hub.report(worse, f"{type(self).__name__} failed twice on {message!r}")
 
     def _open(self, envelope: Envelope[Any]) -> None:
         try:
