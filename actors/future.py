@@ -26,7 +26,6 @@ from ai.backend.client.actors.waiting import Bell, waiter
 if TYPE_CHECKING:
     from ai.backend.client.actors.call import Call
 
-T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 PENDING = "PENDING"

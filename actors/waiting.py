@@ -1,7 +1,8 @@
 """How a thread or a greenlet waits for something that another thread brings about, without blocking its neighbours.
 
-:func:`waiter` looks at who is asking: a plain thread waits on a lock, a greenlet gives its hub back. That holds in
-patched and in unpatched processes, because what counts is whether the thread has a gevent hub, not what was patched.
+:func:`waiter` looks at who is asking: a plain thread waits on a bell or a lock, a greenlet gives its hub back. That
+holds in patched and in unpatched processes, because what counts is whether the thread has a gevent hub, not what was
+patched.
 """
 
 from __future__ import annotations

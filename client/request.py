@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple, Protocol, overload
 
 from requests.structures import CaseInsensitiveDict
 
+from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 
 __all__ = [
@@ -76,9 +77,6 @@ class _Pending(Protocol):
 
 _NOT_GIVEN: Any = object()
 
-LONGEST_HOLD = 1e9
-"""Seconds: the longest time limit that the configuration takes, too."""
-
 _HEADER_TEXT = re.compile(r"[\x20-\x7e\xa0-\xff]*").fullmatch
 _decode = _json.JSONDecoder().decode
 
@@ -111,7 +109,7 @@ def segment(text: str, argument: str = "name") -> str:
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST_HOLD
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS
 
 
 def _checked_type(value: object) -> str:

@@ -199,7 +199,7 @@ def _read_streams(files: list[AttachedFile]) -> list[AttachedFile]:
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    """Runs in a native thread. The error is a value there, since gevent's pool would print it."""
+    """Runs in a native thread. The error is a value, lest it be taken for one thrown into the lane."""
     try:
         return function(*args), None
     except BaseException as error:  # noqa: BLE001  # handed over
