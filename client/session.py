@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ai.backend.client.functions.current import api_session
 from ai.backend.client.sessions.facade import AsyncSession, BaseSession, Session
 
-__all__ = ["AsyncSession", "BaseSession", "Session"]
+__all__ = ["AsyncSession", "BaseSession", "Session", "api_session"]

@@ -11,11 +11,23 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._generations import V4_IMAGE, V4_OWNER, V5, V6, V6_DEPENDENCIES, require_version
+from ai.backend.client.functions._inputs import (
+    choice,
+    count,
+    items,
+    mapping,
+    script,
+    text,
+    text_mapping,
+    texts,
+    uuid_text,
+    uuid_texts,
+    whole,
+)
 from ai.backend.client.versioning import ApiVersion, get_naming
 
 NAME_PATTERN = re.compile(r"(?=.{4,64}\Z)\w[\w.-]*\w", re.ASCII)
@@ -26,6 +38,7 @@ RESERVED_NAMES = frozenset({"from-template"})
 DEFAULT_TYPE = "interactive"
 BATCH_TYPE = "batch"
 CLUSTER_MODES = ("single-node", "multi-node")
+SESSION_TYPES = ("interactive", "batch", "inference", "system")
 PORT_RANGE = range(1024, 65536)
 """Ports that ``preopen_ports`` may name."""
 
@@ -250,7 +263,7 @@ def _checked(spec: SessionSpec) -> dict[str, Any]:
         if value is not None and argument != "name":
             values[argument] = _CHECKS[argument](argument, value) if argument in _CHECKS else value
     if spec.template_id is None:  # a template may say the rest
-        _text("image", spec.image)
+        text("image", spec.image)
         session_type = values.get("type", DEFAULT_TYPE)
         if session_type == BATCH_TYPE and not spec.startup_command:
             raise InvalidArgument("startup_command", spec.startup_command, "must be given for a batch session")
@@ -259,94 +272,43 @@ def _checked(spec: SessionSpec) -> dict[str, Any]:
     return values
 
 
-def _text(argument: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise InvalidArgument(argument, value, "must be a non-empty string")
-    return value
-
-
-def _uuid(argument: str, value: object) -> str:
-    try:
-        return str(value if isinstance(value, uuid.UUID) else uuid.UUID(_text(argument, value)))
-    except ValueError:
-        raise InvalidArgument(argument, value, "must be a UUID") from None
-
-
-def _count(argument: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidArgument(argument, value, "must be a positive integer")
-    return value
-
-
-def _seconds(argument: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InvalidArgument(argument, value, "must be a whole number of seconds, 0 for no limit")
-    return value
-
-
-def _list(argument: str, value: Any) -> list[Any]:
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise InvalidArgument(argument, value, "must be a list")
-    return list(value)
-
-
-def _texts(argument: str, value: object) -> list[str]:
-    return [_text(argument, item) for item in _list(argument, value)]
-
-
-def _uuids(argument: str, value: object) -> list[str]:
-    return [_uuid(argument, item) for item in _list(argument, value)]
-
-
 def _agents(argument: str, value: object) -> list[str]:
-    return _texts(argument, [value] if isinstance(value, str) else value)
+    return texts(argument, [value] if isinstance(value, str) else value)
 
 
 def _ports(argument: str, value: object) -> list[int]:
-    ports = _list(argument, value)
+    ports = items(argument, value)
     for port in ports:
         if not isinstance(port, int) or isinstance(port, bool) or port not in PORT_RANGE:
             raise InvalidArgument(argument, port, f"must be a port from {PORT_RANGE.start} to {PORT_RANGE.stop - 1}")
     return ports
 
 
-def _mapping(argument: str, value: object) -> dict[Any, Any]:
-    if not isinstance(value, Mapping):
-        raise InvalidArgument(argument, type(value).__name__, "must be a mapping")
-    return dict(value)
-
-
-def _text_mapping(argument: str, value: object) -> dict[str, str]:
-    mapping = _mapping(argument, value)
-    for key, item in mapping.items():
-        if not isinstance(key, str) or not isinstance(item, str | PurePath):  # name the key only: values may be secrets
-            raise InvalidArgument(argument, key, "must map text to text")
-    return {key: str(item) for key, item in mapping.items()}
+def _session_type(argument: str, value: object) -> str:
+    return choice(argument, value, SESSION_TYPES)
 
 
 def _cluster_mode(argument: str, value: object) -> str:
-    if value not in CLUSTER_MODES:
-        raise InvalidArgument(argument, value, f"must be one of {', '.join(CLUSTER_MODES)}")
-    return str(value)
+    return choice(argument, value, CLUSTER_MODES)
 
 
 _CHECKS: Mapping[str, Any] = {
-    "image": _text,
-    "template_id": _uuid,
-    "type": _text,
-    "max_wait": _seconds,
-    "mounts": _texts,
-    "mount_map": _text_mapping,
-    "envs": _text_mapping,
-    "resources": _mapping,
-    "resource_opts": _mapping,
-    "cluster_size": _count,
+    "image": text,
+    "template_id": uuid_text,
+    "type": _session_type,
+    "max_wait": whole,
+    "mounts": texts,
+    "mount_map": text_mapping,
+    "envs": text_mapping,
+    "resources": mapping,
+    "resource_opts": mapping,
+    "cluster_size": count,
     "cluster_mode": _cluster_mode,
-    "bootstrap_script": _text,
+    "bootstrap_script": script,
     "preopen_ports": _ports,
-    "dependencies": _uuids,
-    "callback_url": _text,
-    "architecture": _text,
+    "dependencies": uuid_texts,
+    "callback_url": script,
+    "architecture": text,
     "assign_agent": _agents,
 }
 """Argument → its check, which also copies: nothing of the caller's is changed or kept."""

@@ -16,7 +16,8 @@ from typing import Any, Final
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions import graphql
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
-from ai.backend.client.functions.graphql import Fields, Variable
+from ai.backend.client.functions.fields import Fields
+from ai.backend.client.functions.graphql import Variable
 from ai.backend.client.request import Request
 
 __all__ = ["Agent", "AgentWatcher"]

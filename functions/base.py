@@ -18,11 +18,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Mapping
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from ai.backend.client.actors.call import Offload
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.exceptions import InvalidReply
+from ai.backend.client.functions.current import current_session
 from ai.backend.client.request import Request, Response
 
 __all__ = [
@@ -130,6 +131,9 @@ class ApiFunction(Generic[P, T]):
         on_class: Bind to the class, also when reached through an instance.
     """
 
+    blocking_kind: ClassVar[type[BlockingFunction[..., Any]]] = BlockingFunction
+    future_kind: ClassVar[type[FutureFunction[..., Any]]] = FutureFunction
+
     def __init__(self, recipe: Callable[..., Recipe[T]], on_class: bool) -> None:
         functools.update_wrapper(self, recipe)  # type: ignore[arg-type]  # works on any object
         self.recipe = recipe
@@ -152,10 +156,23 @@ class ApiFunction(Generic[P, T]):
         if instance is None and not self.on_class:
             return self  # the definition, for documentation tools
         if owner.session is None:
-            name = f"{owner.__name__}.{self.__name__}"
-            raise RuntimeError(f"{name} has no session: reach it through one, as in session.{name}")
-        kind = FutureFunction if owner.session.asynchronous else BlockingFunction
+            instance, owner = _in_current_session(instance, owner, self.__name__)
+        kind = self.future_kind if owner.session.asynchronous else self.blocking_kind
         return kind(self, owner if self.on_class else instance, owner)
+
+
+def _in_current_session(instance: Any, owner: Any, function: str) -> tuple[Any, Any]:
+    """The same instance and class, bound to the session of the ``with`` block that the code is in."""
+    session = current_session()
+    if session is None:
+        name = f"{owner.__name__}.{function}"
+        raise RuntimeError(f"{name} has no session: use it inside `with Session()`, or as session.{name}")
+    bound = session.bind(owner)
+    if instance is not None:
+        attributes = instance.__dict__
+        instance = object.__new__(bound)
+        instance.__dict__ = attributes  # one state: what a function changes, the caller's object shows
+    return instance, bound
 
 
 class ApiFactory(ApiFunction[P, Any]):
@@ -175,13 +192,20 @@ class ApiFactory(ApiFunction[P, Any]):
 class BaseFunction(Generic[M]):
     """Base of the function proxies.
 
-    ``session.Kernel`` is a subclass made for that session; the class as it stands in its module has none.
+    ``session.Kernel`` is a subclass made for that session. The class as it stands in its module works inside a ``with``
+    block of a session; an object made there belongs to that session.
 
     Attributes:
-        session: The session that the type was made for.
+        session: The session that the type was made for; None for the class as it stands in its module.
     """
 
     session: ClassVar[Any] = None
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """An object for the session of the class, or of the ``with`` block that the code is in."""
+        session = current_session() if cls.session is None else None
+        made: Self = object.__new__(cls if session is None else session.bind(cls))
+        return made
 
 
 if TYPE_CHECKING:
@@ -204,12 +228,24 @@ def api_factory(recipe: Callable[Concatenate[Any, P], Recipe[Any]]) -> ApiFactor
     return ApiFactory(recipe, on_class=True)
 
 
-def expect_object(response: Response, key: str | None = None) -> dict[str, Any]:
+@overload
+def expect_object(response: Response, key: str | None = None) -> dict[str, Any]: ...
+
+
+@overload
+def expect_object(response: Response, key: str | None = None, *, shape: type[S]) -> S: ...
+
+
+def expect_object(response: Response, key: str | None = None, *, shape: Any = dict) -> Any:  # noqa: ARG001  # for type checkers
     """The body of an answer that must be a JSON object, or the object under one of its keys.
 
     Args:
         response: The answer.
         key: Where the object is; None: the body itself.
+        shape: Its type, for type checkers: one of :mod:`~ai.backend.client.functions.replies`. Keys are not checked.
+
+    Returns:
+        The object.
 
     Raises:
         InvalidReply: It is no object.

@@ -1,8 +1,8 @@
 """GraphQL operations with one root field, from tables.
 
-:func:`select` writes the document and sends it to ``POST /admin/graphql``, which every manager from 19.09 on serves: it
-answers the bare data object, and errors with status 400. (``/admin/gql``, from v6.20210815 on, answers errors with
-status 200 and does no more.)
+:func:`select` and :func:`mutate` write the document and send it to ``POST /admin/graphql``, which every manager from
+19.09 on serves: it answers the bare data object, and errors with status 400. (``/admin/gql``, from v6.20210815 on,
+answers errors with status 200 and does no more.)
 
 Arguments that were not given are neither declared nor sent: to the manager an explicit null is a value, which it
 stores.
@@ -11,32 +11,20 @@ stores.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
-from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions._generations import V6_FILTER, require_version
-from ai.backend.client.functions.base import Recipe, field
+from ai.backend.client.functions._inputs import optional, text, whole
+from ai.backend.client.functions.base import Recipe, expect_object, field
+from ai.backend.client.functions.fields import Fields, FieldSet, field_texts
+from ai.backend.client.functions.pages import MAX_PAGE_SIZE, PaginatedResult
 from ai.backend.client.request import Request
 from ai.backend.client.versioning import ApiVersion
 
 PATH: Final = "/admin/graphql"
-MAX_PAGE_SIZE: Final = 100
-"""Items per page that the manager gives at most."""
-
 Rows = list[dict[str, Any]]
-
-
-class HasFieldRef(Protocol):
-    """A field specification, as the vendor's releases since 21.09 take it."""
-
-    @property
-    def field_ref(self) -> str:
-        """The text to put into the query."""
-
-
-Fields = Iterable[str | HasFieldRef]
-"""What to select: texts such as ``"name"`` or ``"groups { id name }"``, or objects with a ``field_ref``."""
 
 
 class Variable(NamedTuple):
@@ -50,20 +38,6 @@ class Variable(NamedTuple):
 
     type: str | None
     value: Any
-
-
-class PaginatedResult(NamedTuple):
-    """One page.
-
-    Attributes:
-        total_count: How many items there are in all.
-        items: Those of this page.
-        fields: What was selected, as text.
-    """
-
-    total_count: int
-    items: Rows
-    fields: tuple[str, ...]
 
 
 def execute(document: str, variables: Mapping[str, Any] | None = None, *, idempotent: bool = False) -> Recipe[Any]:
@@ -85,19 +59,39 @@ def execute(document: str, variables: Mapping[str, Any] | None = None, *, idempo
     return response.json()
 
 
-def select(root: str, fields: Fields, arguments: Mapping[str, Variable] | None = None) -> Recipe[Any]:
+def select(
+    root: str, fields: Fields, arguments: Mapping[str, Variable] | None = None, known: FieldSet | None = None
+) -> Recipe[Any]:
     """Query one root field.
 
     Args:
         root: Its name.
         fields: What to select below it.
         arguments: Its arguments.
+        known: The fields that its object has, to check ``fields`` with.
 
     Returns:
         What the server found: an object, a list, or None.
+
+    Raises:
+        InvalidArgument: ``fields`` are no selection of the object.
     """
-    response = yield _request(root, " ".join(field_texts(fields)), arguments or {})
+    response = yield _request("query", root, " ".join(field_texts(fields, known)), arguments or {})
     return field(response.json(), root, response)
+
+
+def select_list(
+    root: str, fields: Fields, arguments: Mapping[str, Variable] | None = None, known: FieldSet | None = None
+) -> Recipe[Rows]:
+    """:func:`select` for a root field that is a list of objects.
+
+    Raises:
+        InvalidReply: It is none.
+    """
+    rows: Rows = yield from select(root, fields, arguments, known)
+    if not isinstance(rows, list):
+        raise InvalidReply(f"the answer's {root!r} is no list")
+    return rows
 
 
 def select_page(
@@ -110,6 +104,7 @@ def select_page(
     page_size: int,
     filter: str | None = None,
     order: str | None = None,
+    known: FieldSet | None = None,
 ) -> Recipe[PaginatedResult]:
     """Query one page of a paginated root field.
 
@@ -119,53 +114,73 @@ def select_page(
         fields: What to select of each item.
         arguments: Its arguments.
         page_offset: Index of the first item, from 0.
-        page_size: Items at most, 1 to :data:`MAX_PAGE_SIZE`.
+        page_size: Items at most, 1 to :data:`~ai.backend.client.functions.pages.MAX_PAGE_SIZE`.
         filter: Condition in the manager's filter language, for example ``name ilike "a%"``.
         order: For example ``+name,-created_at``.
+        known: The fields that an item has, to check ``fields`` with.
 
     Returns:
         The page.
 
     Raises:
-        InvalidArgument: Offset or size are out of range.
+        InvalidArgument: Offset, size or fields are unusable.
         BackendAPIVersionError: ``filter`` or ``order`` were given, and the version does not have them.
     """
-    if not isinstance(page_size, int) or not 1 <= page_size <= MAX_PAGE_SIZE:
-        raise InvalidArgument("page_size", page_size, f"must be 1 to {MAX_PAGE_SIZE}")
-    if not isinstance(page_offset, int) or page_offset < 0:
-        raise InvalidArgument("page_offset", page_offset, "must not be negative")
+    whole("page_size", page_size, 1, MAX_PAGE_SIZE)
+    whole("page_offset", page_offset)
     if filter is not None or order is not None:
         require_version(version, V6_FILTER, f"filter and order of {root}")
-    names = field_texts(fields)
+    names = field_texts(fields, known)
     paging = {
         "limit": Variable("Int!", page_size),
         "offset": Variable("Int!", page_offset),
-        "filter": Variable("String", filter),
-        "order": Variable("String", order),
+        "filter": Variable("String", optional(text, "filter", filter)),
+        "order": Variable("String", optional(text, "order", order)),
     }
-    response = yield _request(root, f"items {{ {' '.join(names)} }} total_count", {**paging, **arguments})
+    response = yield _request("query", root, f"items {{ {' '.join(names)} }} total_count", {**paging, **arguments})
     page = field(response.json(), root, response)
-    return PaginatedResult(field(page, "total_count", response), field(page, "items", response), names)
+    total, rows = field(page, "total_count", response), field(page, "items", response)
+    if not isinstance(total, int) or not isinstance(rows, list):
+        raise InvalidReply(f"the answer's {root!r} is no page", response.status, response.content)
+    return PaginatedResult(total, rows, names)
 
 
-def field_texts(fields: Fields) -> tuple[str, ...]:
-    """The text of each field.
+def mutate(root: str, arguments: Mapping[str, Variable], result: str = "") -> Recipe[dict[str, Any]]:
+    """Change something by one root field.
+
+    Args:
+        root: Its name.
+        arguments: Its arguments. Input objects hold only what was given.
+        result: What to select beside ``ok`` and ``msg``; see :func:`returning`.
+
+    Returns:
+        ``{"ok": bool, "msg": text}`` and what ``result`` names. The manager reports most refusals as ``ok: false``
+        with status 200: nothing is raised for it.
 
     Raises:
-        InvalidArgument: There is none, or one is neither text nor has a ``field_ref``.
+        BackendAPIError: 400 with a list of GraphQL errors in ``data["data"]``, for example for a role that may not.
+
+    Never sent twice by itself.
     """
-    if isinstance(fields, str):
-        raise InvalidArgument("fields", fields, "must be a list of fields")
-    texts = tuple(item if isinstance(item, str) else getattr(item, "field_ref", None) for item in fields)
-    for text in texts:
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidArgument("fields", text, "must hold field names or objects with a field_ref")
-    if not texts:
-        raise InvalidArgument("fields", texts, "must name at least one field")
-    return texts  # type: ignore[return-value]  # checked above
+    response = yield _request("mutation", root, f"ok msg {result}".rstrip(), arguments)
+    return expect_object(response, root)
 
 
-def _request(root: str, selection: str, arguments: Mapping[str, Variable]) -> Request:
+def returning(name: str, fields: Fields, known: FieldSet | None = None) -> str:
+    """What :func:`mutate` selects of the object that it made.
+
+    Args:
+        name: The result's field, for example ``domain``.
+        fields: What to tell about it.
+        known: The fields that it has, to check ``fields`` with.
+
+    Raises:
+        InvalidArgument: ``fields`` are no selection of the object.
+    """
+    return f"{name} {{ {' '.join(field_texts(fields, known))} }}"
+
+
+def _request(operation: str, root: str, selection: str, arguments: Mapping[str, Variable]) -> Request:
     given = {name: argument for name, argument in arguments.items() if argument.value is not None}
     declared = {name: argument for name, argument in given.items() if argument.type is not None}
     head = ", ".join(f"${name}: {argument.type}" for name, argument in declared.items())
@@ -173,9 +188,9 @@ def _request(root: str, selection: str, arguments: Mapping[str, Variable]) -> Re
         f"{name}: ${name}" if name in declared else f"{name}: {json.dumps(str(argument.value))}"
         for name, argument in given.items()
     )
-    document = f"query{_parenthesised(head)} {{ {root}{_parenthesised(passed)} {{ {selection} }} }}"
+    document = f"{operation}{_parenthesised(head)} {{ {root}{_parenthesised(passed)} {{ {selection} }} }}"
     variables = {name: argument.value for name, argument in declared.items()}
-    return Request("POST", PATH, json={"query": document, "variables": variables}, idempotent=True)
+    return Request("POST", PATH, json={"query": document, "variables": variables}, idempotent=operation == "query")
 
 
 def _parenthesised(text: str) -> str:

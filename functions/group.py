@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from ai.backend.client.functions import graphql
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
-from ai.backend.client.functions.graphql import Fields, Rows, Variable
+from ai.backend.client.functions.fields import Fields
+from ai.backend.client.functions.graphql import Rows, Variable
 
 __all__ = ["Group"]
 

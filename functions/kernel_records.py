@@ -25,7 +25,9 @@ from ai.backend.client.functions import graphql
 from ai.backend.client.functions._generations import V5, V6, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions.base import Recipe, expect_object, field
-from ai.backend.client.functions.graphql import Fields, PaginatedResult, Variable
+from ai.backend.client.functions.fields import Fields
+from ai.backend.client.functions.graphql import Variable
+from ai.backend.client.functions.pages import PaginatedResult
 from ai.backend.client.request import Request, Response
 
 LIST_FIELDS: Final = ("id", "name", "type", "status", "status_info", "created_at", "terminated_at")

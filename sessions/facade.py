@@ -15,6 +15,7 @@ from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.waiting import in_event_loop, may_wait
 from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument
+from ai.backend.client.functions import current
 from ai.backend.client.functions.base import Async, BaseFunction, M, Sync
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions import log
@@ -85,6 +86,7 @@ class BaseSession(Generic[M]):
             timeout=config.read_timeout or None, deadline=config.deadline or None, retries=config.retries
         )
         self._root: BaseSession[M] | None = None
+        self._bound: dict[type, type] = {}
         self._finalizer: weakref.finalize[[Core, str], BaseSession[M]] = weakref.finalize(
             self, dropped, self._core, type(self).__name__
         )
@@ -209,15 +211,18 @@ class BaseSession(Generic[M]):
             function: A subclass of :class:`~ai.backend.client.functions.base.BaseFunction`.
 
         Returns:
-            A subclass whose ``session`` is this session.
+            A subclass whose ``session`` is this session, the same one each time.
         """
+        made = self._bound.get(function)
+        if made is not None:
+            return made
         namespace = {
             "session": self,
             "__module__": function.__module__,
             "__doc__": function.__doc__,
             "__qualname__": function.__qualname__,
         }
-        return type(function.__name__, (function,), namespace)
+        return self._bound.setdefault(function, type(function.__name__, (function,), namespace))
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -260,6 +265,7 @@ class BaseSession(Generic[M]):
         options = self._options
         view._core = self._core
         view._root = self._root or self
+        view._bound = {}
         view._options = Options(
             timeout=options.timeout if isinstance(timeout, _NotGiven) else _limit("timeout", timeout),
             deadline=options.deadline if isinstance(deadline, _NotGiven) else _limit("deadline", deadline),
@@ -361,6 +367,7 @@ class Session(BaseSession[Sync]):
 
     def __enter__(self) -> Self:
         self._enter_once(self.open)
+        current.enter(self)
         return self
 
     def _enter_once(self, enter: Callable[[], object]) -> None:
@@ -374,6 +381,7 @@ class Session(BaseSession[Sync]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        current.leave(self)
         if self._root is None:
             self.close(CLOSE_TIMEOUT if kind is None else 0)
 
@@ -430,11 +438,13 @@ class AsyncSession(BaseSession[Async]):
             if self._root is None:
                 self._close_and_wait(0)
             raise
+        current.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        current.leave(self)
         if self._root is None:
             self._close_and_wait(CLOSE_TIMEOUT if kind is None else 0)
 
@@ -450,11 +460,13 @@ class AsyncSession(BaseSession[Async]):
             if self._root is None:
                 await self.close(0)
             raise
+        current.enter(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        current.leave(self)
         if self._root is None:
             await self.close(CLOSE_TIMEOUT if kind is None else 0)
 

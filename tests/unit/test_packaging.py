@@ -36,7 +36,7 @@ PUBLIC = {
         "__version__",
         "get_user_agent",
     ],
-    "ai.backend.client.session": ["AsyncSession", "BaseSession", "Session"],
+    "ai.backend.client.session": ["AsyncSession", "BaseSession", "Session", "api_session"],
     "ai.backend.client.auth": [
         "Auth",
         "AuthToken",

@@ -1,0 +1,152 @@
+"""Checks of arguments, before anything is sent.
+
+Each takes the argument's name and what was given, and returns it in the plain form that its JSON needs, a copy where it
+can be changed. :func:`optional` makes a check let None (not given) pass.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from ai.backend.client.exceptions import InvalidArgument
+
+T = TypeVar("T")
+
+MAX_TEXT = 4096
+"""Characters of a name or token at most. Not the server's limit (those differ by column and release), but
+far above every one of them."""
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """What was given: the arguments without the ones that are None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def optional(check: Callable[[str, Any], T], argument: str, value: Any) -> T | None:
+    """A check that lets None pass."""
+    return None if value is None else check(argument, value)
+
+
+def text(argument: str, value: object) -> str:
+    """A name or the like: not empty, at most :data:`MAX_TEXT` characters, without NUL."""
+    if not isinstance(value, str) or not value:
+        raise InvalidArgument(argument, value, "must be a non-empty string")
+    if len(value) > MAX_TEXT:
+        raise InvalidArgument(argument, f"{value[:40]}...", f"must have at most {MAX_TEXT} characters")
+    return free_text(argument, value)
+
+
+def free_text(argument: str, value: object) -> str:
+    """A text of any length, without NUL; may be empty."""
+    if not isinstance(value, str):
+        raise InvalidArgument(argument, value, "must be a string")
+    if "\0" in value:
+        raise InvalidArgument(argument, f"{value[:40]!r}", "must not hold a NUL character")
+    return value
+
+
+def script(argument: str, value: object) -> str:
+    """As :func:`free_text`, but not empty."""
+    if not free_text(argument, value):
+        raise InvalidArgument(argument, value, "must be a non-empty string")
+    return str(value)
+
+
+def secret(argument: str, value: object) -> str:
+    """As :func:`text`, for what no message may repeat."""
+    try:
+        return text(argument, value)
+    except InvalidArgument as error:
+        raise InvalidArgument(argument, "(not shown)", error.reason) from None
+
+
+def flag(argument: str, value: object) -> bool:
+    """A bool, nothing that merely counts as one."""
+    if not isinstance(value, bool):
+        raise InvalidArgument(argument, value, "must be True or False")
+    return value
+
+
+def whole(argument: str, value: object, least: int = 0, most: int | None = None) -> int:
+    """A whole number from ``least`` to ``most``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+        limits = f"{least} or more" if most is None else f"from {least} to {most}"
+        raise InvalidArgument(argument, value, f"must be a whole number, {limits}")
+    return value
+
+
+def count(argument: str, value: object) -> int:
+    """A whole number, 1 or more."""
+    return whole(argument, value, 1)
+
+
+def choice(argument: str, value: object, options: Iterable[str]) -> str:
+    """One of some texts, or an enum member with such a value."""
+    plain = value.value if isinstance(value, enum.Enum) else value
+    known = tuple(options)
+    if not isinstance(plain, str) or plain not in known:
+        raise InvalidArgument(argument, value, f"must be one of {', '.join(known)}")
+    return plain
+
+
+def items(argument: str, value: Any) -> list[Any]:
+    """A list, or any other iterable but a text or mapping."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InvalidArgument(argument, value, "must be a list")
+    return list(value)
+
+
+def texts(argument: str, value: object) -> list[str]:
+    """A list of non-empty texts."""
+    return [text(argument, item) for item in items(argument, value)]
+
+
+def uuid_text(argument: str, value: object) -> str:
+    """A UUID, as an object or as text in any of its spellings; returned with dashes."""
+    try:
+        return str(value if isinstance(value, uuid.UUID) else uuid.UUID(text(argument, value)))
+    except ValueError:
+        raise InvalidArgument(argument, value, "must be a UUID") from None
+
+
+def uuid_texts(argument: str, value: object) -> list[str]:
+    """A list of UUIDs."""
+    return [uuid_text(argument, item) for item in items(argument, value)]
+
+
+def mapping(argument: str, value: object) -> dict[Any, Any]:
+    """A mapping; its content is not looked at."""
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(argument, type(value).__name__, "must be a mapping")
+    return dict(value)
+
+
+def text_mapping(argument: str, value: object) -> dict[str, str]:
+    """A mapping of texts to texts or paths. Errors name the key only: values may be secrets."""
+    pairs = mapping(argument, value)
+    for key, item in pairs.items():
+        if not isinstance(key, str) or not isinstance(item, str | PurePath):
+            raise InvalidArgument(argument, key, "must map text to text")
+    return {key: str(item) for key, item in pairs.items()}
+
+
+def json_object_text(argument: str, value: object) -> str:
+    """A JSON object as text: what the manager calls ``JSONString``. Takes the object itself, or its text."""
+    if isinstance(value, str):
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            raise InvalidArgument(argument, value[:80], "must be JSON text or a mapping") from None
+        if not isinstance(decoded, dict):
+            raise InvalidArgument(argument, value[:80], "must hold a JSON object")
+        return value
+    pairs = mapping(argument, value)
+    try:
+        return json.dumps(pairs, default=str, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(argument, type(value).__name__, f"cannot be written as JSON: {error}") from None

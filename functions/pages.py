@@ -1,0 +1,169 @@
+"""Paginated lists: one page per call, or every item lazily.
+
+::
+
+    page = session.Agent.paginated_list(page_size=50)          # one page
+    for agent in session.Agent.paginated_list.iterate():       # page after page, as far as the loop gets
+        ...
+
+In asyncio: ``await session.Agent.paginated_list()`` and ``async for agent in session.Agent.paginated_list.iterate()``.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, overload
+
+from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.functions.base import (
+    ApiFunction,
+    Async,
+    BaseFunction,
+    BlockingFunction,
+    BoundFunction,
+    FutureFunction,
+    Recipe,
+    Sync,
+)
+
+__all__ = ["MAX_PAGE_SIZE", "ItemIterator", "PaginatedResult", "api_page_function"]
+
+P = ParamSpec("P")
+Row = dict[str, Any]
+
+MAX_PAGE_SIZE = 100
+"""Items per page that the manager gives at most."""
+
+
+class PaginatedResult(NamedTuple):
+    """One page.
+
+    Attributes:
+        total_count: How many items there are in all.
+        items: Those of this page.
+        fields: What was selected, as text.
+    """
+
+    total_count: int
+    items: list[Row]
+    fields: tuple[str, ...]
+
+
+class ItemIterator:
+    """Every item of a paginated list, for ``for`` and ``async for``. For one consumer.
+
+    Fetches a page when the items of the one before have been taken, and nothing before the first. Items that appear or
+    vanish on the server meanwhile may be missed or seen twice: the manager counts from the start for each page.
+
+    Args:
+        fetch: Starts fetching the page at an offset.
+        wait: Waits for such a future in a blocking way.
+        offset: Index of the first item.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[int], CallFuture[PaginatedResult]],
+        wait: Callable[[CallFuture[PaginatedResult]], PaginatedResult],
+        offset: int,
+    ) -> None:
+        self._fetch = fetch
+        self._wait = wait
+        self._offset = offset
+        self._items: collections.deque[Row] = collections.deque()
+        self._total: int | None = None
+        self._exhausted = False
+
+    @property
+    def total_count(self) -> int | None:
+        """How many items the latest page said there are in all, offset or not; None before the first page."""
+        return self._total
+
+    def __iter__(self) -> Iterator[Row]:
+        return self
+
+    def __next__(self) -> Row:
+        if not self._items and not self._exhausted:
+            self._take(self._wait(self._fetch(self._offset)))
+        if not self._items:
+            raise StopIteration
+        return self._items.popleft()
+
+    def __aiter__(self) -> AsyncIterator[Row]:
+        return self
+
+    async def __anext__(self) -> Row:
+        if not self._items and not self._exhausted:
+            self._take(await self._fetch(self._offset))
+        if not self._items:
+            raise StopAsyncIteration
+        return self._items.popleft()
+
+    def _take(self, page: PaginatedResult) -> None:
+        self._items.extend(page.items)
+        self._offset += len(page.items)
+        self._total = page.total_count
+        self._exhausted = not page.items or self._offset >= page.total_count
+
+
+class _Iterable(BoundFunction[P, PaginatedResult]):
+    __slots__ = ()
+
+    def iterate(self, *args: P.args, **kwargs: P.kwargs) -> ItemIterator:
+        """Every item from ``page_offset`` on, page after page.
+
+        Args:
+            args: As for the function itself.
+            kwargs: As for the function itself. ``page_size`` is the number of items per request.
+
+        Returns:
+            An iterator for ``for`` and ``async for``. Nothing is sent before its first item is asked for; each page is
+            a call of its own, with limits of its own.
+
+        Raises:
+            TypeError: The arguments do not fit the function.
+        """
+        options: dict[str, Any] = dict(kwargs)
+        offset = options.pop("page_offset", 0)
+        self._function.recipe(self._target, *args, **kwargs).close()  # binds the arguments; never started
+        submit: Any = self.submit
+        return ItemIterator(lambda at: submit(*args, page_offset=at, **options), self._session._wait, offset)
+
+
+class BlockingPageFunction(_Iterable[P], BlockingFunction[P, PaginatedResult]):
+    """A paginated list of a ``Session``."""
+
+    __slots__ = ()
+
+
+class FuturePageFunction(_Iterable[P], FutureFunction[P, PaginatedResult]):
+    """A paginated list of an ``AsyncSession``."""
+
+    __slots__ = ()
+
+
+class PageFunction(ApiFunction[P, PaginatedResult]):
+    """A recipe that fetches one page, with ``page_offset`` among its keyword arguments."""
+
+    blocking_kind = BlockingPageFunction
+    future_kind = FuturePageFunction
+
+    if TYPE_CHECKING:
+
+        @overload  # narrower on purpose
+        def __get__(
+            self, instance: BaseFunction[Sync] | None, owner: type[BaseFunction[Sync]]
+        ) -> BlockingPageFunction[P]: ...
+
+        @overload
+        def __get__(
+            self, instance: BaseFunction[Async] | None, owner: type[BaseFunction[Async]]
+        ) -> FuturePageFunction[P]: ...
+
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+
+
+def api_page_function(recipe: Callable[Concatenate[Any, P], Recipe[PaginatedResult]]) -> PageFunction[P]:
+    """Make a recipe that fetches one page an API function of the class, with ``.iterate()`` for all of them."""
+    return PageFunction(recipe, on_class=True)
