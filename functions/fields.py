@@ -197,8 +197,8 @@ COMPUTE_SESSION: Final = _object(
     "created_at terminated_at starts_at scheduled_at startup_command result commit_status abusing_reports idle_checks "
     "agent_ids agents resource_opts scaling_group service_ports mounts vfolder_mounts occupying_slots occupied_slots "
     "num_queries containers dependencies inference_metrics sess_id sess_type session_name session_type role user_uuid "
-    "agent container_id occupied_shares live_stat last_stat lang mem_slot cpu_slot gpu_slot tpu_slot cpu_used cpu_using "
-    "mem_max_bytes mem_cur_bytes net_rx_bytes net_tx_bytes io_read_bytes io_write_bytes io_max_scratch_size "
+    "agent container_id occupied_shares live_stat last_stat lang mem_slot cpu_slot gpu_slot tpu_slot cpu_used "
+    "cpu_using mem_max_bytes mem_cur_bytes net_rx_bytes net_tx_bytes io_read_bytes io_write_bytes io_max_scratch_size "
     "io_cur_scratch_size",
     containers=CONTAINER,
     dependencies="id name",

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import warnings
+from typing import NamedTuple
 
+from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import allocate_lock
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import SessionClosed
 from ai.backend.client.sessions.runtime import Runtime
+
+
+class Closing(NamedTuple):
+    """A runtime that closes, and the future that is settled when nothing is left of it."""
+
+    runtime: Runtime
+    future: CallFuture[None]
 
 
 class Core:
@@ -40,15 +49,14 @@ class Core:
                 self.runtime = Runtime(self.config, self._probes)
             return self.runtime
 
-    def start_closing(self, timeout: float) -> Runtime | None:
+    def start_closing(self, timeout: float) -> Closing | None:
         """Refuse new calls and start closing the runtime, if there is one in this process."""
         with self._lock if self._pid == os.getpid() else allocate_lock():
             self.closed = True
             runtime = self.runtime
         if runtime is None or runtime.pid != os.getpid():
             return None
-        runtime.close(timeout)
-        return runtime
+        return Closing(runtime, runtime.close(timeout))
 
 
 def dropped(core: Core, text: str) -> None:

@@ -20,8 +20,7 @@ from ai.backend.client.functions.base import Async, BaseFunction, M, Sync
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions import log
 from ai.backend.client.sessions.batch import Batch
-from ai.backend.client.sessions.core import Core, dropped
-from ai.backend.client.sessions.runtime import Runtime
+from ai.backend.client.sessions.core import Closing, Core, dropped
 
 CLOSE_TIMEOUT = 10.0
 """Seconds that calls in flight get to end when a session closes."""
@@ -317,22 +316,22 @@ class BaseSession(Generic[M]):
         if message is not None and handler is not None:
             handler(message)
 
-    def _start_closing(self, timeout: float) -> Runtime | None:
+    def _start_closing(self, timeout: float) -> Closing | None:
         if self._root is not None:
             raise TypeError("this is a view made by with_options(): close the session that it was made from")
         _seconds("timeout", timeout)
         self._finalizer.detach()
         return self._core.start_closing(timeout)
 
-    def _finish_closing(self, runtime: Runtime | None, timeout: float) -> None:
-        if runtime is None or runtime.is_worker():
+    def _finish_closing(self, closing: Closing | None, timeout: float) -> None:
+        if closing is None or closing.runtime.is_worker():
             return  # on the hub or in a done-callback nobody waits: the closing goes on by itself
         try:
-            runtime.close(timeout).result(timeout + TEARDOWN_LIMIT)
+            closing.future.result(timeout + TEARDOWN_LIMIT)
         except TimeoutError:
             _log.error("the session has not ended in time; it goes on ending by itself")
         else:
-            runtime.join(TEARDOWN_LIMIT)
+            closing.runtime.join(TEARDOWN_LIMIT)
 
 
 class Session(BaseSession[Sync]):
@@ -422,9 +421,9 @@ class AsyncSession(BaseSession[Async]):
         Raises:
             TypeError: This is a view made by :meth:`with_options`.
         """
-        runtime = self._start_closing(timeout)
-        if runtime is not None:
-            return runtime.close(timeout)
+        closing = self._start_closing(timeout)
+        if closing is not None:
+            return closing.future
         done = CallFuture[None]()
         done.settle(None, None)
         return done
@@ -449,9 +448,9 @@ class AsyncSession(BaseSession[Async]):
             self._close_and_wait(CLOSE_TIMEOUT if kind is None else 0)
 
     def _close_and_wait(self, timeout: float) -> None:
-        runtime = self._start_closing(timeout)
+        closing = self._start_closing(timeout)
         if may_wait():
-            self._finish_closing(runtime, timeout)
+            self._finish_closing(closing, timeout)
 
     async def __aenter__(self) -> Self:
         try:
