@@ -39,10 +39,11 @@ setup(
         "urllib3>=2.0.2,<3",
         "gevent>=24.2",
         "structlog>=24.1",
+        "tqdm>=4.66",
     ],
     extras_require={
         "test": ["pytest>=8.2", "pytest-timeout>=2.3", "responses>=0.25", "trustme>=1.1", "uvloop>=0.19"],
-        "dev": ["build>=1.2", "mypy>=1.11", "ruff>=0.8", "types-requests>=2.32"],
+        "dev": ["build>=1.2", "mypy>=1.11", "ruff>=0.8", "types-requests>=2.32", "types-tqdm>=4.66"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

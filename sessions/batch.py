@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from ai.backend.client.actors.aio import bridge_to
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.waiting import waiter
 from ai.backend.client.exceptions import BackendError, InvalidArgument
+from ai.backend.client.progress import ProgressBar, ProgressListener, listener
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Batch(Generic[T]):
         concurrency: int,
         ordered: bool,
         return_exceptions: bool,
+        progress: bool | ProgressListener = False,
     ) -> None:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise InvalidArgument("concurrency", concurrency, "must be a whole number, 1 or more")
@@ -43,6 +45,9 @@ class Batch(Generic[T]):
         self._return_exceptions = return_exceptions
         self._window: _Window[T] = (_OrderedWindow if ordered else _UnorderedWindow)()
         self._exhausted = False
+        self._listener = listener("progress", progress)
+        self._yielded = 0
+        self._total = _length(iterables) if self._listener is not None else None
         # Cancels what is open when the consumer just drops the batch; must not refer to it.
         self._finalizer = weakref.finalize(self, self._window.cancel)
         self._finalizer.atexit = False
@@ -103,6 +108,9 @@ class Batch(Generic[T]):
             window.add(future)
 
     def _outcome(self, future: CallFuture[T]) -> T:
+        if self._listener is not None:
+            self._yielded += 1
+            self._listener(self._yielded, self._total)
         try:
             return future.result(0)
         except Exception as error:
@@ -116,6 +124,8 @@ class Batch(Generic[T]):
         """Cancel what is open. The batch yields nothing more."""
         self._exhausted = True
         self._window.cancel()
+        if isinstance(self._listener, ProgressBar):
+            self._listener.close()
 
     async def aclose(self) -> None:
         """:meth:`close`, for asynchronous code."""
@@ -136,6 +146,12 @@ class Batch(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
+    """How many items there will be, if that can be told."""
+    sized = [len(iterable) for iterable in iterables if isinstance(iterable, Sized)]
+    return min(sized) if len(sized) == len(iterables) else None
 
 
 class _Window(Generic[T]):

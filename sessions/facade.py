@@ -17,6 +17,7 @@ from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument
 from ai.backend.client.functions import current
 from ai.backend.client.functions.base import Async, BaseFunction, M, Sync
+from ai.backend.client.progress import ProgressListener
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions import log
 from ai.backend.client.sessions.batch import Batch
@@ -280,6 +281,7 @@ class BaseSession(Generic[M]):
         concurrency: int = 64,
         ordered: bool = True,
         return_exceptions: bool = False,
+        progress: bool | ProgressListener = False,
     ) -> Batch[Any]:
         """Call a function for every item, many at once.
 
@@ -291,6 +293,8 @@ class BaseSession(Generic[M]):
             ordered: Yield results in the order of the input; otherwise as they come.
             return_exceptions: Yield an exception as an item. Otherwise the first failure cancels the rest and is
                 raised.
+            progress: True shows a bar on standard error. A callable is called, in the consumer's context, with how many
+                results were taken and how many items there are (None where that cannot be told in advance).
 
         Returns:
             An iterator for ``for`` and ``async for``. Sending starts at the first ``next()``.
@@ -303,7 +307,7 @@ class BaseSession(Generic[M]):
         submit = getattr(function, "submit", None) or function
         if not callable(submit):
             raise TypeError(f"map needs a function, got {function!r}")
-        return Batch(submit, iterables, concurrency, ordered, return_exceptions)
+        return Batch(submit, iterables, concurrency, ordered, return_exceptions, progress)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

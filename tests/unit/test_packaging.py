@@ -49,6 +49,7 @@ PUBLIC = {
         "redact_url",
         "sign",
     ],
+    "ai.backend.client.progress": ["ProgressBar", "ProgressListener", "listener"],
     "ai.backend.client.config": [
         "API_VERSION",
         "APIConfig",

@@ -408,3 +408,44 @@ def test_the_first_failure_ends_async_for(calls, batch):
 
     in_loop(body)
     assert calls.cancelled == [1, 2]
+
+
+# -- progress ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("items", "total"), [([1, 2, 3], 3), (range(1, 4), 3), (iter([1, 2, 3]), None), ((n for n in (1, 2, 3)), None)]
+)
+def test_a_listener_hears_of_each_result_and_of_the_number_if_it_can_be_known(calls, items, total):
+    calls.at_once = True
+    heard = []
+    results = list(Batch(calls.submit, (items,), 2, True, False, lambda done, of: heard.append((done, of))))
+    assert results == [1, 2, 3]
+    assert heard == [(1, total), (2, total), (3, total)]
+
+
+def test_the_number_of_items_is_that_of_the_shortest_iterable(calls):
+    calls.at_once = True
+    heard = []
+    list(Batch(calls.submit, ([1, 2, 3], "ab"), 2, True, False, lambda done, of: heard.append((done, of))))
+    assert heard == [(1, 2), (2, 2)]
+
+
+def test_a_bar_is_drawn_on_standard_error_and_left_there(calls, capsys):
+    calls.at_once = True
+    assert list(Batch(calls.submit, ([1, 2],), 2, True, False, True)) == [1, 2]
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "2/2" in shown.err
+
+
+def test_without_progress_nothing_is_shown(calls, capsys):
+    calls.at_once = True
+    assert list(Batch(calls.submit, ([1, 2],), 2, True, False)) == [1, 2]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("progress", ["yes", 1, object()])
+def test_a_listener_must_be_callable(calls, progress):
+    with pytest.raises(InvalidArgument, match="progress"):
+        Batch(calls.submit, ([1],), 2, True, False, progress)
