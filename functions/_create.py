@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._generations import V4_IMAGE, V4_OWNER, V5, V6, V6_DEPENDENCIES, require_version
@@ -29,6 +29,8 @@ from ai.backend.client.functions._inputs import (
     whole,
 )
 from ai.backend.client.versioning import ApiVersion, get_naming
+
+T = TypeVar("T")
 
 NAME_PATTERN = re.compile(r"(?=.{4,64}\Z)\w[\w.-]*\w", re.ASCII)
 """What the manager takes as a session's name."""
@@ -162,7 +164,7 @@ def check_name(argument: str, name: object) -> str:
     return name
 
 
-def either(first: str, first_value: str | None, second: str, second_value: str | None) -> str | None:
+def either(first: str, first_value: T | None, second: str, second_value: T | None) -> T | None:
     """The value of an argument that has two spellings.
 
     Raises:

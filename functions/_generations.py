@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from ai.backend.client.exceptions import BackendAPIVersionError
 from ai.backend.client.versioning import ApiVersion, format_api_version
@@ -16,11 +17,15 @@ V5: Final[ApiVersion] = (5, "20191215")
 V6: Final[ApiVersion] = (6, "20200815")
 """Cluster size and mode at the root of the create call (server 20.09)."""
 V6_FILTER: Final[ApiVersion] = (6, "20210815")
-"""``filter`` and ``order`` of paginated queries (server 21.09)."""
+"""``filter`` and ``order`` of paginated queries, groups by name, changes of agents (server 21.09)."""
 V6_DEPENDENCIES: Final[ApiVersion] = (6, "20220315")
-"""Dependencies, callback URL and architecture in the create call (server 22.03)."""
+"""Dependencies, callback URL and architecture in the create call; images by architecture (server 22.03)."""
+V6_SUMMARIES: Final[ApiVersion] = (6, "20220615")
+"""Agents for everybody, private scaling groups, one-time passwords and addresses of users (server 22.09)."""
 V6_LOWER_CASE: Final[ApiVersion] = (6, "20230315")
-"""Requests name the manager's states in lower case (server 23.03)."""
+"""Requests name the manager's states in lower case; details of slots, model services (server 23.03)."""
+V7: Final[ApiVersion] = (7, "20230615")
+"""Quota scopes, policies of users and projects, lists of own and invited folders (server 23.09)."""
 
 
 def require_version(spoken: ApiVersion, needed: ApiVersion, what: str) -> None:
@@ -38,3 +43,22 @@ def require_version(spoken: ApiVersion, needed: ApiVersion, what: str) -> None:
         raise BackendAPIVersionError(
             f"{what} needs API version {format_api_version(needed)} or later; {format_api_version(spoken)} is in use"
         )
+
+
+def require_arguments(
+    spoken: ApiVersion, since: Mapping[str, ApiVersion], values: Mapping[str, Any], what: str
+) -> None:
+    """Refuse arguments that the negotiated version does not have.
+
+    Args:
+        spoken: The negotiated version.
+        since: Argument → the first version that has it; others are in every version.
+        values: The arguments that were given, by name.
+        what: Name of the function, for the message.
+
+    Raises:
+        BackendAPIVersionError: ``spoken`` is older than what one of them needs.
+    """
+    for argument in values:
+        if argument in since:
+            require_version(spoken, since[argument], f"the argument {argument} of {what}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 import json
+import math
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
@@ -21,10 +23,31 @@ MAX_TEXT = 4096
 """Characters of a name or token at most. Not the server's limit (those differ by column and release), but
 far above every one of them."""
 
+INT32_MAX = 2**31 - 1
+"""Largest ``Int`` of GraphQL (specification, section 3.5.1)."""
+
 
 def given(**values: Any) -> dict[str, Any]:
     """What was given: the arguments without the ones that are None."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def changes(**values: Any) -> dict[str, Any]:
+    """As :func:`given`, of an update: there must be something to change."""
+    found = given(**values)
+    if not found:
+        raise InvalidArgument(", ".join(values), None, "one of them must be given")
+    return found
+
+
+def checked(checks: Mapping[str, Callable[[str, Any], Any]], **values: Any) -> dict[str, Any]:
+    """As :func:`given`, each argument through its check."""
+    return {name: checks[name](name, value) for name, value in given(**values).items()}
+
+
+def as_it_is(argument: str, value: T) -> T:  # noqa: ARG001  # the form of a check
+    """No check: for what was checked on another way."""
+    return value
 
 
 def optional(check: Callable[[str, Any], T], argument: str, value: Any) -> T | None:
@@ -80,9 +103,28 @@ def whole(argument: str, value: object, least: int = 0, most: int | None = None)
     return value
 
 
+def int32(argument: str, value: object) -> int:
+    """A whole number, 0 or more, that GraphQL's ``Int`` holds."""
+    return whole(argument, value, 0, INT32_MAX)
+
+
+def number(argument: str, value: object, least: float = 0.0) -> float:
+    """A finite number, ``least`` or more; an int becomes a float."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
+        raise InvalidArgument(argument, value, f"must be a number, {least:g} or more")
+    return float(value)
+
+
 def count(argument: str, value: object) -> int:
     """A whole number, 1 or more."""
     return whole(argument, value, 1)
+
+
+def matching(argument: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
+    """A text that a pattern matches as a whole; ``rule`` says it in words."""
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        raise InvalidArgument(argument, value, rule)
+    return value
 
 
 def choice(argument: str, value: object, options: Iterable[str]) -> str:
@@ -92,6 +134,13 @@ def choice(argument: str, value: object, options: Iterable[str]) -> str:
     if not isinstance(plain, str) or plain not in known:
         raise InvalidArgument(argument, value, f"must be one of {', '.join(known)}")
     return plain
+
+
+def choices(argument: str, value: object, options: Iterable[str]) -> str:
+    """One of some texts, or several with commas between; blanks around them, which the manager does not take, go."""
+    known = tuple(options)
+    parts = [value] if isinstance(value, enum.Enum) else text(argument, value).split(",")
+    return ",".join(choice(argument, part.strip() if isinstance(part, str) else part, known) for part in parts)
 
 
 def items(argument: str, value: Any) -> list[Any]:

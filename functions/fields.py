@@ -93,6 +93,11 @@ class FieldSet(Mapping[str, FieldSpec]):
         return f"<FieldSet {self.kind}: {' '.join(self._specs)}>"
 
 
+def chosen(fields: Fields | None, default: Fields) -> Fields:
+    """What a caller asked for, or the default selection where that is None."""
+    return default if fields is None else fields
+
+
 def field_texts(fields: Fields, known: FieldSet | None = None) -> tuple[str, ...]:
     """The text of each field.
 
@@ -101,7 +106,7 @@ def field_texts(fields: Fields, known: FieldSet | None = None) -> tuple[str, ...
         known: The object's fields; None leaves names unchecked.
 
     Returns:
-        At least one text.
+        At least one text. A bare name of a known field that is an object has become a selection.
 
     Raises:
         InvalidArgument: There is none; one is neither text nor has a ``field_ref``; one is no selection; or the object
@@ -109,7 +114,9 @@ def field_texts(fields: Fields, known: FieldSet | None = None) -> tuple[str, ...
     """
     if isinstance(fields, str) or not isinstance(fields, Iterable):
         raise InvalidArgument("fields", fields, "must be a list of fields")
-    texts = tuple(item if isinstance(item, str) else getattr(item, "field_ref", None) for item in fields)
+    texts: tuple[Any, ...] = tuple(
+        item if isinstance(item, str) else getattr(item, "field_ref", None) for item in fields
+    )
     if not texts:
         raise InvalidArgument("fields", texts, "must name at least one field")
     for text in texts:
@@ -118,7 +125,7 @@ def field_texts(fields: Fields, known: FieldSet | None = None) -> tuple[str, ...
         for name in _selected(text):
             if known is not None and name not in known and not name.startswith("__"):
                 raise InvalidArgument("fields", name, f"is no field of {known.kind}: {', '.join(known)}")
-    return texts  # type: ignore[return-value]  # checked above
+    return tuple(known[text].field_ref if known is not None and text in known else text for text in texts)
 
 
 _TOKENS: Final = re.compile(r'\s*([_A-Za-z][_0-9A-Za-z]*|\.\.\.|[{}():]|"[^"\n]*"|-?[0-9.]+|[$,\[\]@!])')
@@ -160,15 +167,12 @@ def _title(name: str) -> str:
     return f"{words}?" if name.startswith("is_") else words
 
 
-def _object(kind: str, names: str, **nested: FieldSet | str) -> FieldSet:
-    """A field set from names; ``nested`` gives the selection of fields that are objects."""
+def _object(kind: str, names: str, **nested: str) -> FieldSet:
+    """A field set from names; ``nested`` gives the selection of fields that are objects, ``alias=name`` another key."""
     specs = []
-    for name in names.split():
-        selection = nested.get(name)
-        if isinstance(selection, FieldSet):
-            specs.append(FieldSpec(name, subfields=selection))
-        else:
-            specs.append(FieldSpec(name if selection is None else f"{name} {{ {selection} }}"))
+    for entry in names.split():
+        alias, _, name = entry.rpartition("=")
+        specs.append(FieldSpec(f"{name} {{ {nested[name]} }}" if name in nested else name, alt_name=alias))
     return FieldSet(specs, kind)
 
 
@@ -176,22 +180,25 @@ CONTAINER: Final = _object(
     "a container",
     "id idx role hostname cluster_idx local_rank cluster_role cluster_hostname session_id image architecture registry "
     "status status_changed status_info status_data created_at terminated_at starts_at scheduled_at abusing_report "
-    "agent agent_addr container_id resource_opts occupied_slots live_stat last_stat preopen_ports",
+    "agent agent_addr container_id resource_opts occupied_slots live_stat last_stat preopen_ports kernel_id=id",
 )
+_CONTAINER: Final = "id role hostname session_id image registry status agent container_id"
+"""What every manager from 20.03 on has of a container."""
 AGENT: Final = _object(
     "an agent",
     "id status status_changed region scaling_group schedulable available_slots occupied_slots addr architecture "
     "first_contact lost_at live_stat version compute_plugins hardware_metadata auto_terminate_abusing_kernel "
     "local_config container_count mem_slots cpu_slots gpu_slots tpu_slots used_mem_slots used_cpu_slots used_gpu_slots "
-    "used_tpu_slots cpu_cur_pct mem_cur_bytes compute_containers",
-    compute_containers=CONTAINER,
+    "used_tpu_slots cpu_cur_pct mem_cur_bytes compute_containers computations",
+    compute_containers=_CONTAINER,
+    computations="sess_id status",
 )
 AGENT_SUMMARY: Final = _object(
     "an agent summary", "id status scaling_group schedulable available_slots occupied_slots architecture"
 )
 COMPUTE_SESSION: Final = _object(
     "a compute session",
-    "id session_id main_kernel_id kernel_id tag name type main_kernel_role image architecture registry "
+    "id session_id main_kernel_id tag name type main_kernel_role image architecture registry "
     "cluster_template cluster_mode cluster_size domain_name group_name group_id user_email full_name user_id "
     "access_key created_user_email created_user_id status status_changed status_info status_data status_history "
     "created_at terminated_at starts_at scheduled_at startup_command result commit_status abusing_reports idle_checks "
@@ -199,9 +206,10 @@ COMPUTE_SESSION: Final = _object(
     "num_queries containers dependencies inference_metrics sess_id sess_type session_name session_type role user_uuid "
     "agent container_id occupied_shares live_stat last_stat lang mem_slot cpu_slot gpu_slot tpu_slot cpu_used "
     "cpu_using mem_max_bytes mem_cur_bytes net_rx_bytes net_tx_bytes io_read_bytes io_write_bytes io_max_scratch_size "
-    "io_cur_scratch_size",
-    containers=CONTAINER,
+    "io_cur_scratch_size workers",
+    containers=_CONTAINER,
     dependencies="id name",
+    workers="id role status",
 )
 DOMAIN: Final = _object(
     "a domain",
@@ -217,6 +225,9 @@ ENDPOINT: Final = _object(
     image_object="name registry tag",
     routings="routing_id session status traffic_ratio",
     errors="session_id errors { src name repr }",
+)
+ENDPOINT_TOKEN: Final = _object(
+    "an endpoint's token", "id token endpoint_id domain project session_owner created_at valid_until"
 )
 GROUP: Final = _object(
     "a group",
@@ -277,5 +288,7 @@ USER: Final = _object(
 VFOLDER: Final = _object(
     "a folder",
     "id host quota_scope_id name user user_email group group_name creator unmanaged_path usage_mode permission "
-    "ownership_type max_files max_size created_at last_used num_files cur_size cloneable status",
+    "ownership_type max_files max_size created_at last_used num_files cur_size cloneable status user_id=user "
+    "group_id=group",
 )
+VFOLDER_PERMISSION: Final = _object("a folder's permission", "id permission vfolder vfolder_name user user_email")

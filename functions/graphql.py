@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, overload
 
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions._generations import V6_FILTER, require_version
@@ -20,11 +20,14 @@ from ai.backend.client.functions._inputs import optional, text, whole
 from ai.backend.client.functions.base import Recipe, expect_object, field
 from ai.backend.client.functions.fields import Fields, FieldSet, field_texts
 from ai.backend.client.functions.pages import MAX_PAGE_SIZE, PaginatedResult
+from ai.backend.client.functions.replies import MutationResult
 from ai.backend.client.request import Request
 from ai.backend.client.versioning import ApiVersion
 
 PATH: Final = "/admin/graphql"
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
+S = TypeVar("S")
 
 
 class Variable(NamedTuple):
@@ -40,13 +43,25 @@ class Variable(NamedTuple):
     value: Any
 
 
-def execute(document: str, variables: Mapping[str, Any] | None = None, *, idempotent: bool = False) -> Recipe[Any]:
+Arguments = Mapping[str, "Variable | Mapping[str, Variable]"]
+"""Arguments of a root field by name. A mapping in place of a variable is an input object that is written into the
+document, for objects whose type has other names on other servers; what is inside is named apart from the arguments."""
+
+
+def execute(
+    document: str,
+    variables: Mapping[str, Any] | None = None,
+    *,
+    idempotent: bool = False,
+    operation_name: str | None = None,
+) -> Recipe[Any]:
     """Send a document.
 
     Args:
         document: The GraphQL text.
         variables: Values of the variables that it declares.
         idempotent: It changes nothing, and may be sent again.
+        operation_name: Which of its operations to run, if it has several.
 
     Returns:
         The data object.
@@ -54,14 +69,14 @@ def execute(document: str, variables: Mapping[str, Any] | None = None, *, idempo
     Raises:
         BackendAPIError: 400 with a list of GraphQL errors in ``data["data"]``.
     """
-    body = {"query": document, "variables": dict(variables or {})}
+    body: dict[str, Any] = {"query": document, "variables": dict(variables or {})}
+    if operation_name is not None:
+        body["operation_name"] = operation_name
     response = yield Request("POST", PATH, json=body, idempotent=idempotent)
     return response.json()
 
 
-def select(
-    root: str, fields: Fields, arguments: Mapping[str, Variable] | None = None, known: FieldSet | None = None
-) -> Recipe[Any]:
+def select(root: str, fields: Fields, arguments: Arguments | None = None, known: FieldSet | None = None) -> Recipe[Any]:
     """Query one root field.
 
     Args:
@@ -80,8 +95,26 @@ def select(
     return field(response.json(), root, response)
 
 
+def select_object(
+    root: str, fields: Fields, arguments: Arguments | None = None, known: FieldSet | None = None
+) -> Recipe[Row | None]:
+    """:func:`select` for a root field that is one object.
+
+    Returns:
+        Field → value, or None when there is no such object.
+
+    Raises:
+        InvalidArgument: ``fields`` are no selection of the object.
+        InvalidReply: The answer has something else there.
+    """
+    row = yield from select(root, fields, arguments, known)
+    if row is not None and not isinstance(row, dict):
+        raise InvalidReply(f"the answer's {root!r} is no object")
+    return row
+
+
 def select_list(
-    root: str, fields: Fields, arguments: Mapping[str, Variable] | None = None, known: FieldSet | None = None
+    root: str, fields: Fields, arguments: Arguments | None = None, known: FieldSet | None = None
 ) -> Recipe[Rows]:
     """:func:`select` for a root field that is a list of objects.
 
@@ -98,7 +131,7 @@ def select_page(
     version: ApiVersion,
     root: str,
     fields: Fields,
-    arguments: Mapping[str, Variable],
+    arguments: Arguments,
     *,
     page_offset: int,
     page_size: int,
@@ -145,13 +178,30 @@ def select_page(
     return PaginatedResult(total, rows, names)
 
 
-def mutate(root: str, arguments: Mapping[str, Variable], result: str = "") -> Recipe[dict[str, Any]]:
+@overload
+def mutate(root: str, arguments: Arguments, result: str = "") -> Recipe[MutationResult]: ...
+
+
+@overload
+def mutate(root: str, arguments: Arguments, result: str = "", *, shape: type[S], verdict: bool = True) -> Recipe[S]: ...
+
+
+def mutate(
+    root: str,
+    arguments: Arguments,
+    result: str = "",
+    *,
+    shape: Any = MutationResult,  # noqa: ARG001  # for type checkers
+    verdict: bool = True,
+) -> Recipe[Any]:
     """Change something by one root field.
 
     Args:
         root: Its name.
         arguments: Its arguments. Input objects hold only what was given.
         result: What to select beside ``ok`` and ``msg``; see :func:`returning`.
+        shape: Type of the answer, for type checkers: one of :mod:`~ai.backend.client.functions.replies`.
+        verdict: The answer has ``ok`` and ``msg``.
 
     Returns:
         ``{"ok": bool, "msg": text}`` and what ``result`` names. The manager reports most refusals as ``ok: false``
@@ -162,7 +212,8 @@ def mutate(root: str, arguments: Mapping[str, Variable], result: str = "") -> Re
 
     Never sent twice by itself.
     """
-    response = yield _request("mutation", root, f"ok msg {result}".rstrip(), arguments)
+    selection = f"ok msg {result}".rstrip() if verdict else result
+    response = yield _request("mutation", root, selection, arguments)
     return expect_object(response, root)
 
 
@@ -180,17 +231,29 @@ def returning(name: str, fields: Fields, known: FieldSet | None = None) -> str:
     return f"{name} {{ {' '.join(field_texts(fields, known))} }}"
 
 
-def _request(operation: str, root: str, selection: str, arguments: Mapping[str, Variable]) -> Request:
-    given = {name: argument for name, argument in arguments.items() if argument.value is not None}
-    declared = {name: argument for name, argument in given.items() if argument.type is not None}
+def _request(operation: str, root: str, selection: str, arguments: Arguments) -> Request:
+    declared: dict[str, Variable] = {}
+    passed = _written(arguments, declared)
     head = ", ".join(f"${name}: {argument.type}" for name, argument in declared.items())
-    passed = ", ".join(
-        f"{name}: ${name}" if name in declared else f"{name}: {json.dumps(str(argument.value))}"
-        for name, argument in given.items()
-    )
     document = f"{operation}{_parenthesised(head)} {{ {root}{_parenthesised(passed)} {{ {selection} }} }}"
     variables = {name: argument.value for name, argument in declared.items()}
     return Request("POST", PATH, json={"query": document, "variables": variables}, idempotent=operation == "query")
+
+
+def _written(arguments: Arguments, declared: dict[str, Variable]) -> str:
+    """What was given, as it stands between the parentheses; collects the variables that the document must declare."""
+    written = []
+    for name, argument in arguments.items():
+        if not isinstance(argument, Variable):
+            written.append(f"{name}: {{ {_written(argument, declared)} }}")
+        elif argument.value is None:
+            continue
+        elif argument.type is None:
+            written.append(f"{name}: {json.dumps(str(argument.value))}")
+        else:
+            declared[name] = argument
+            written.append(f"{name}: ${name}")
+    return ", ".join(written)
 
 
 def _parenthesised(text: str) -> str:

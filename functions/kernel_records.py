@@ -1,16 +1,17 @@
 """What the manager knows about compute sessions: info, logs, graphs, lists.
 
-=====================  ===============================  ==========
-Function               Request                          Since
-=====================  ===============================  ==========
+=====================  ==================================  =====
+Function               Request                             Since
+=====================  ==================================  =====
 get_info               GET P
 get_logs               GET P/logs
-get_dependency_graph   GET P/dependency-graph           v6
-get_abusing_report     GET P/abusing-report             v6
-get_status_history     GraphQL ``compute_session``      v6
-match                  GET /session/_/match             v5
-paginated_list         GraphQL ``compute_session_list`` v5
-=====================  ===============================  ==========
+get_dependency_graph   GET P/dependency-graph              v6
+get_abusing_report     GET P/abusing-report                v6
+get_status_history     GraphQL ``compute_session``         v6
+match                  GET /session/_/match                v5
+paginated_list         GraphQL ``compute_session_list``
+paginated_containers   GraphQL ``compute_container_list``  v5
+=====================  ==================================  =====
 
 ``P`` is ``/kernel/{name}`` up to v4 and ``/session/{name}`` from v5 on.
 """
@@ -18,19 +19,28 @@ paginated_list         GraphQL ``compute_session_list`` v5
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any, Final
 
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument, InvalidReply
 from ai.backend.client.functions import graphql
 from ai.backend.client.functions._generations import V5, V6, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
+from ai.backend.client.functions._inputs import choices, optional, text, uuid_text
 from ai.backend.client.functions.base import Recipe, expect_object, field
-from ai.backend.client.functions.fields import Fields
+from ai.backend.client.functions.fields import COMPUTE_SESSION, CONTAINER, Fields, chosen
 from ai.backend.client.functions.graphql import Variable
 from ai.backend.client.functions.pages import PaginatedResult
 from ai.backend.client.request import Request, Response
 
 LIST_FIELDS: Final = ("id", "name", "type", "status", "status_info", "created_at", "terminated_at")
+LIST_FIELDS_V4: Final = ("id", "sess_id", "sess_type", "status", "status_info", "created_at", "terminated_at")
+CONTAINER_FIELDS: Final = ("id", "role", "hostname", "image", "status", "status_info", "agent", "container_id")
+STATUSES: Final = (
+    "PENDING", "SCHEDULED", "PREPARING", "BUILDING", "PULLING", "RUNNING", "RUNNING_DEGRADED", "RESTARTING",
+    "RESIZING", "SUSPENDED", "TERMINATING", "TERMINATED", "ERROR", "CANCELLED",
+)  # fmt: skip
+"""States of sessions, of all releases from 19.09 to 23.09."""
 
 
 def get_info(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]:
@@ -158,46 +168,108 @@ def paginated_list(
     status: str | None = None,
     access_key: str | None = None,
     *,
-    fields: Fields = LIST_FIELDS,
+    fields: Fields | None = None,
     page_offset: int = 0,
     page_size: int = 20,
     filter: str | None = None,
     order: str | None = None,
+    domain_name: str | None = None,
+    group_id: str | uuid.UUID | None = None,
 ) -> Recipe[PaginatedResult]:
     """One page of the sessions that the caller may see.
 
     Args:
         cls: The proxy class; bound.
-        status: Only sessions in this state, for example ``RUNNING``; 23.09 takes a comma list.
+        status: Only sessions in this state, for example ``RUNNING``; from 23.09 on also several with commas.
         access_key: Only sessions of this owner.
-        fields: What to tell about each: texts or field specifications.
+        fields: What to tell about each: texts or field specifications. Up to v4 sessions have ``sess_id`` and
+            ``sess_type`` in place of ``name`` and ``type``.
         page_offset: Index of the first item, from 0.
         page_size: Items at most, 1 to 100.
         filter: Condition in the manager's filter language; needs v6.20210815.
         order: For example ``-created_at``; needs v6.20210815.
+        domain_name: Only sessions in this domain.
+        group_id: Only sessions in the group with this UUID.
 
     Returns:
-        ``total_count``, ``items`` and ``fields``.
+        The page; ``.iterate(...)`` gives the items of all pages.
 
     Raises:
-        InvalidArgument: Offset, size or fields are unusable.
-        BackendAPIVersionError: The server is older than v5.20191215, or than what ``filter`` and ``order`` need.
-        BackendAPIError: 400 for an unknown field.
+        InvalidArgument: An argument is unusable.
+        BackendAPIVersionError: ``filter`` or ``order`` on an older server.
+        BackendAPIError: 400 for a field that the server's release does not have.
 
     Idempotent. GraphQL ``compute_session_list``.
     """
     version = cls.session.api_version
-    require_version(version, V5, "paginated_list of sessions")
     return (
         yield from graphql.select_page(
             version,
             "compute_session_list",
-            fields,
-            {"status": Variable("String", status), "access_key": Variable("String", access_key)},
+            chosen(fields, LIST_FIELDS if version >= V5 else LIST_FIELDS_V4),
+            {
+                "domain_name": Variable("String", optional(text, "domain_name", domain_name)),
+                "group_id": Variable("String", optional(uuid_text, "group_id", group_id)),
+                "status": Variable("String", None if status is None else choices("status", status, STATUSES)),
+                "access_key": Variable("String", optional(text, "access_key", access_key)),
+            },
             page_offset=page_offset,
             page_size=page_size,
             filter=filter,
             order=order,
+            known=COMPUTE_SESSION,
+        )
+    )
+
+
+def paginated_containers(
+    cls: type[SessionIdentity[Any]],
+    session_id: str | uuid.UUID,
+    role: str | None = None,
+    *,
+    fields: Fields | None = None,
+    page_offset: int = 0,
+    page_size: int = 20,
+    filter: str | None = None,
+    order: str | None = None,
+) -> Recipe[PaginatedResult]:
+    """One page of the containers of a session.
+
+    Args:
+        cls: The proxy class; bound.
+        session_id: The session's UUID.
+        role: Only those with this role in the cluster, for example ``main``.
+        fields: What to tell about each.
+        page_offset: Index of the first item, from 0.
+        page_size: Items at most, 1 to 100.
+        filter: Condition in the manager's filter language; needs v6.20210815.
+        order: For example ``+cluster_idx``; needs v6.20210815.
+
+    Returns:
+        The page; ``.iterate(...)`` gives the items of all pages.
+
+    Raises:
+        InvalidArgument: An argument is unusable.
+        BackendAPIVersionError: The server is older than v5.20191215, or than what ``filter`` and ``order`` need.
+
+    Idempotent. GraphQL ``compute_container_list``.
+    """
+    version = cls.session.api_version
+    require_version(version, V5, "paginated_containers")
+    return (
+        yield from graphql.select_page(
+            version,
+            "compute_container_list",
+            chosen(fields, CONTAINER_FIELDS),
+            {
+                "session_id": Variable("ID!", uuid_text("session_id", session_id)),
+                "role": Variable("String", optional(text, "role", role)),
+            },
+            page_offset=page_offset,
+            page_size=page_size,
+            filter=filter,
+            order=order,
+            known=CONTAINER,
         )
     )
 

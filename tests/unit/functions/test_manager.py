@@ -104,3 +104,44 @@ def test_bad_scheduler_operations(argument, op, args, proxy, play) -> None:
 def test_scheduler_operations_need_v5(proxy, play) -> None:
     with pytest.raises(BackendAPIVersionError, match=r"v5\.20191215"):
         play(proxy("v4.20190615")["Manager"].scheduler_op, "exclude-agents", ["i"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_scheduler_is_triggered_and_asked(version, proxy, play, reply) -> None:
+    manager = proxy(version)["Manager"]
+    if version < "v7":
+        for function, args in [(manager.scheduler_trigger, ("schedule",)), (manager.scheduler_status, ())]:
+            with pytest.raises(BackendAPIVersionError, match=r"v7\.20230615"):
+                play(function, *args)
+        return
+    call = play(manager.scheduler_trigger, "scale_services")
+    assert call.request == {
+        "send": "POST /manager/scheduler/trigger",
+        "json": {"event": "scale_services"},
+        "idempotent": True,
+    }
+    assert call.answer(reply(status=204)).value is None
+    call = play(manager.scheduler_status)
+    assert call.request == {"send": "GET /manager/scheduler/status", "idempotent": True}
+    assert call.answer(reply({"schedule": {}})).value == {"schedule": {}}
+
+
+@pytest.mark.parametrize(
+    ("argument", "function", "args"),
+    [
+        ("event", "scheduler_trigger", ("sleep",)),
+        ("force_kill", "freeze", ("yes",)),
+        ("enabled", "update_announcement", ("no",)),
+        ("message", "update_announcement", (False, 5)),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_sent(argument, function, args, proxy, play) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        play(getattr(proxy()["Manager"], function), *args)
+    assert caught.value.argument == argument
+
+
+def test_pitfall_success_is_not_a_certain_status(proxy, play, reply) -> None:
+    """Managers answered 204 up to 20.03; the vendor's client asserts it."""
+    assert play(proxy()["Manager"].freeze).answer(reply({}, 200)).value is None
+    assert play(proxy()["Manager"].update_announcement, message="x").answer(reply({}, 200)).value is None
