@@ -22,6 +22,17 @@ from support.scripts import CLEAN
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Data that was recorded (what calls send, the manager's schema) can be recorded anew."""
+    parser.addoption("--update-golden", action="store_true", help="write recorded test data anew instead of comparing")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether recorded data is to be written anew."""
+    return bool(request.config.getoption("--update-golden"))
+
+
 @pytest.fixture(autouse=True)
 def quiet_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy and no BACKEND_* variable of the developer's shell reaches a test, unless it is a live one."""

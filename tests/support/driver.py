@@ -1,0 +1,123 @@
+"""Scenarios that read alike whatever the caller is, and the failures that they expect.
+
+::
+
+    with driving(runtime, config) as admin:
+        made = admin.Domain.create("science")       # waits, in whatever way the runtime does
+        with refused(404, "object-not-found"):
+            admin.Kernel("no-such-session").get_info()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from ai.backend.client.exceptions import BackendAPIError
+from ai.backend.client.functions.base import BaseFunction, BoundFunction
+from support.recording import asserted
+from support.runtimes import Runtime
+
+PROBLEMS = "https://api.backend.ai/probs/"
+
+
+class Driver:
+    """A session, a function proxy of it, or an object of one: its API functions are called and waited for.
+
+    Attributes:
+        target: What it stands for.
+    """
+
+    def __init__(self, runtime: Runtime, target: Any) -> None:
+        self.runtime = runtime
+        self.target = target
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.target, name)
+        if isinstance(found, BoundFunction):
+            return Function(self.runtime, found)
+        if isinstance(found, type):
+            return Driver(self.runtime, found)
+        if isinstance(found, types.MethodType):  # sends nothing, but may make an object
+            return lambda *args, **kwargs: _driven(self.runtime, found(*args, **kwargs))
+        return found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make an object of the proxy."""
+        return _driven(self.runtime, self.target(*args, **kwargs))
+
+
+class Function:
+    """An API function that is waited for."""
+
+    def __init__(self, runtime: Runtime, function: Any) -> None:
+        self._runtime = runtime
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _driven(self._runtime, self._runtime.value(lambda: self._function(*args, **kwargs)))
+
+    def submit(self, *args: Any, **kwargs: Any) -> Callable[[], Any]:
+        """Start the call; calling what is returned waits for it."""
+        [future] = self._runtime.value(lambda: [self._function.submit(*args, **kwargs)])
+        return lambda: _driven(self._runtime, self._runtime.value(lambda: future))
+
+    def everything(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """All items of a paginated list, page after page."""
+        items = self._function.iterate(*args, **kwargs)
+        if self._runtime.name != "asyncio":
+            return list(self._runtime.value(lambda: list(items)))
+
+        async def collect() -> list[Any]:
+            return [item async for item in items]
+
+        return list(self._runtime.value(collect))
+
+
+@contextlib.contextmanager
+def driving(runtime: Runtime, *configs: Any) -> Iterator[Any]:
+    """Drivers of open sessions, one per configuration."""
+    with contextlib.ExitStack() as sessions:
+        drivers = [Driver(runtime, sessions.enter_context(runtime.session(config))) for config in configs]
+        yield drivers[0] if len(drivers) == 1 else drivers
+
+
+@contextlib.contextmanager
+def refused(status: int, problem: str, **data: Any) -> Iterator[pytest.ExceptionInfo[BackendAPIError]]:
+    """The block ends in an error answer of this kind.
+
+    Args:
+        status: HTTP status code.
+        problem: The last part of its `type`.
+        data: Members of the problem document, for example `title` or `msg`. A text needs to be in there only.
+    """
+    with pytest.raises(BackendAPIError) as caught:
+        yield caught
+    error = caught.value
+    assert (error.status, error.type) == (status, f"{PROBLEMS}{problem}" if problem else ""), error
+    for key, wanted in data.items():
+        found = error.data.get(key)
+        assert wanted in found if isinstance(wanted, str) else wanted == found, error
+    asserted(error)
+
+
+def failed(answer: Mapping[str, Any], message: str) -> None:
+    """A mutation has said no, with this text in its message."""
+    assert answer["ok"] is False, answer
+    assert message in answer["msg"], answer
+    asserted(answer)
+
+
+def done(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A mutation has said yes."""
+    assert answer["ok"] is True, answer
+    return answer
+
+
+def _driven(runtime: Runtime, value: Any) -> Any:
+    """Objects of proxies are driven, too."""
+    return Driver(runtime, value) if isinstance(value, BaseFunction) else value
