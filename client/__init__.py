@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ai.backend.client._aliases import enter_aliases
 from ai.backend.client._roof import resolve
 from ai.backend.client._version import __version__
 from ai.backend.client.exceptions import BackendAPIError, BackendClientError, BackendError
@@ -33,3 +34,6 @@ def get_user_agent() -> str:
 
 def __getattr__(name: str) -> Any:
     return resolve(__name__, name)
+
+
+enter_aliases()

@@ -14,10 +14,14 @@
           │    ├── ConnectTimeout    no connection in ``connection_timeout``; nothing was sent
           │    ├── ReadTimeout       the server was silent for ``read_timeout``
           │    └── DeadlineExceeded  the call as a whole took longer than its deadline
+          ├── TransferError       a file could not be moved: .file names it
+          │    ├── TargetExists   (FileExistsError) it would replace one, and was not asked to
+          │    └── SourceChanged  it changed while it was read
           ├── TLSError            the peer could not be trusted; nothing was sent
-          ├── ProtocolError       what came back is not HTTP
+          ├── ProtocolError       what came back is not HTTP (WebSocket, an event stream)
           │    └── InvalidReply   it is HTTP, but not what the API promises
-          ├── Overloaded          the limit of calls in flight is reached
+          ├── StreamClosed        the stream has ended: .code and .reason tell why
+          ├── Overloaded          the limit of calls in flight, or of open streams, is reached
           ├── SessionClosed       the session was closed before the call ended
           └── ActorCrashed        our own code failed; the cause is chained
 
@@ -33,6 +37,7 @@ signature or a token.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -52,10 +57,12 @@ __all__ = [
     "InvalidArgument",
     "InvalidReply",
     "NeverSent",
+    "NoItems",
     "Overloaded",
     "ProtocolError",
     "ReadTimeout",
     "SessionClosed",
+    "StreamClosed",
     "TLSError",
 ]
 
@@ -250,12 +257,52 @@ class DeadlineExceeded(CallTimeout):
     """The call took longer than its deadline, queueing, retries and body included."""
 
 
+class TransferError(BackendClientError):
+    """A file of an upload or download could not be moved, although both sides can be reached.
+
+    Args:
+        file: The file, as the caller named it or as it is called in the folder.
+        reason: What is wrong.
+    """
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+
+    @property
+    def file(self) -> str:
+        """The file."""
+        file: str = self.args[0]
+        return file
+
+    @property
+    def reason(self) -> str:
+        """What is wrong."""
+        reason: str = self.args[1]
+        return reason
+
+
+class TargetExists(TransferError, FileExistsError):
+    """There is a file of that name already, and the call was not to overwrite it."""
+
+    def __init__(self, file: str, reason: str = "exists already") -> None:
+        super().__init__(file, reason)
+        self.errno, self.strerror, self.filename = (
+            errno.EEXIST,
+            reason,
+            file,
+        )  # OSError would take the arguments for these
+
+
+class SourceChanged(TransferError):
+    """A local file changed while it was uploaded. The folder keeps what it had under that name."""
+
+
 class TLSError(BackendClientError):
     """The TLS handshake failed, most often because the server's certificate is not trusted. Nothing was sent."""
 
 
 class ProtocolError(BackendClientError):
-    """The peer's answer breaks the rules of HTTP."""
+    """What the peer sent breaks the rules of HTTP, of WebSocket or of event streams."""
 
 
 class InvalidReply(ProtocolError):
@@ -286,8 +333,43 @@ class InvalidReply(ProtocolError):
         return body
 
 
+class StreamClosed(BackendClientError):
+    """The stream has ended; nothing more can be read from it or sent on it.
+
+    Args:
+        reason: Why, in the server's words if it gave any.
+        code: Close code of a WebSocket (RFC 6455, section 7.4), None where there is none.
+    """
+
+    CLEAN_CODES = frozenset({None, 1000, 1001, 1005})
+    """Codes that tell of no failure: normal closure, going away, none given. Iteration ends quietly with them."""
+
+    def __init__(self, reason: str, code: int | None = None) -> None:
+        super().__init__(reason, code)
+
+    @property
+    def reason(self) -> str:
+        """Why it ended."""
+        reason: str = self.args[0]
+        return reason
+
+    @property
+    def code(self) -> int | None:
+        """The WebSocket's close code."""
+        code: int | None = self.args[1]
+        return code
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it ended as it should: closed by either side, without an error code."""
+        return self.code in self.CLEAN_CODES
+
+
 class Overloaded(BackendClientError):
-    """As many calls as ``in_flight`` allows are under way, and this one was not to wait for its turn."""
+    """As many calls as ``in_flight`` (or as many streams as ``streams``) allows are under way.
+
+    This one was not to wait for its turn.
+    """
 
 
 class SessionClosed(BackendClientError):
@@ -300,3 +382,7 @@ class ActorCrashed(BackendClientError):
 
 class APIVersionWarning(UserWarning):
     """The server's API version is newer or older than what this client was made for."""
+
+
+class NoItems(Exception):
+    """Never raised here: the vendor's 20.03 and 20.09 clients end an empty paginated list with it."""

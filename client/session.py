@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from ai.backend.client.functions.current import api_session
 from ai.backend.client.sessions.facade import AsyncSession, BaseSession, Session
+from ai.backend.client.sessions.legacy import is_legacy_server
 
-__all__ = ["AsyncSession", "BaseSession", "Session", "api_session"]
+__all__ = ["AsyncSession", "BaseSession", "Session", "api_session", "is_legacy_server"]

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.functions._generations import V4_IMAGE, V4_OWNER, V5, V6, V6_DEPENDENCIES, require_version
+from ai.backend.client.functions._generations import (
+    V4_IMAGE,
+    V4_OWNER,
+    V5,
+    V6,
+    V6_DEPENDENCIES,
+    V6_FILTER,
+    require_version,
+)
 from ai.backend.client.functions._inputs import (
     choice,
     count,
@@ -95,7 +103,7 @@ SINCE: Mapping[str, ApiVersion] = {
     "bootstrap_script": V5,
     "preopen_ports": V5,
     "cluster_mode": V6,
-    "assign_agent": V6,
+    "assign_agent": V6_FILTER,
     "dependencies": V6_DEPENDENCIES,
     "callback_url": V6_DEPENDENCIES,
     "architecture": V6_DEPENDENCIES,
@@ -103,7 +111,14 @@ SINCE: Mapping[str, ApiVersion] = {
 """Argument → the first version whose create call knows it. (Domain and group are from V4_OWNER too, but they have
 configured defaults.)"""
 
-ALWAYS_MEANT: Mapping[str, Any] = {"type": DEFAULT_TYPE, "enqueue_only": False, "max_wait": 0, "no_reuse": False}
+ALWAYS_MEANT: Mapping[str, Any] = {
+    "type": DEFAULT_TYPE,
+    "enqueue_only": False,
+    "max_wait": 0,
+    "no_reuse": False,
+    "cluster_mode": "single-node",
+    "architecture": "x86_64",
+}
 """Argument → the value that needs no version: what servers without the argument do."""
 
 ROOT_KEYS: Mapping[str, str] = {
@@ -212,8 +227,10 @@ def create_body(version: ApiVersion, spec: SessionSpec) -> dict[str, Any]:
     """
     values = _checked(spec)
     for argument, needed in SINCE.items():
-        if values.get(argument) not in (None, ALWAYS_MEANT.get(argument)):
-            require_version(version, needed, f"the argument {argument} of the create call")
+        if argument in values and version < needed:
+            if values[argument] != ALWAYS_MEANT.get(argument):
+                require_version(version, needed, f"the argument {argument} of the create call")
+            del values[argument]
     return _body_v4(version, spec.name, values) if version < V5 else _body_v5(version, spec, values)
 
 

@@ -29,11 +29,11 @@ from ai.backend.client.functions._generations import (
     require_arguments,
     require_version,
 )
-from ai.backend.client.functions._inputs import changes, choice, choices, flag, optional, text
+from ai.backend.client.functions._inputs import changes, choice, choices, flag, optional, text, whole
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.fields import AGENT, AGENT_SUMMARY, Fields, chosen
 from ai.backend.client.functions.graphql import Row, Rows, Variable
-from ai.backend.client.functions.pages import PaginatedResult, api_page_function
+from ai.backend.client.functions.pages import MAX_PAGE_SIZE, PaginatedResult, api_page_function
 from ai.backend.client.functions.replies import AgentPage, MutationResult
 from ai.backend.client.request import Request, Response
 
@@ -73,6 +73,8 @@ class Agent(BaseFunction[M]):
 
         Idempotent. GraphQL ``agent_list``.
         """
+        whole("limit", limit, 1, MAX_PAGE_SIZE)
+        whole("offset", offset)
         page = yield from graphql.select_page(
             cls.session.api_version,
             "agent_list",

@@ -16,15 +16,17 @@ Bad input raises :class:`~ai.backend.client.exceptions.InvalidArgument` before t
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Generator, Mapping
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from ai.backend.client.actors.call import Offload
+from ai.backend.client.actors.call import Gather, Offload, Pause
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.current import current_session
 from ai.backend.client.request import Request, Response
+from ai.backend.client.types import undefined
 
 __all__ = [
     "ApiFunction",
@@ -33,13 +35,16 @@ __all__ = [
     "BlockingFunction",
     "BoundFunction",
     "FutureFunction",
+    "Gather",
     "M",
     "Offload",
+    "Pause",
     "Recipe",
     "Sync",
     "api_class_function",
     "api_factory",
     "api_function",
+    "expect_list",
     "expect_object",
     "field",
 ]
@@ -59,7 +64,7 @@ T = TypeVar("T")
 F = TypeVar("F")
 S = TypeVar("S")
 
-Step = Request | Offload[Any]
+Step = Request | Offload[Any] | Gather[Any] | Pause
 Recipe = Generator[Step, Any, T]
 
 
@@ -99,11 +104,31 @@ class BoundFunction(Generic[P, T]):
             Overloaded: The limit is reached and the session is configured not to wait.
             TypeError: The arguments do not fit the function.
         """
+        if args or kwargs:
+            args, kwargs = _as_given(self._function.recipe, args, kwargs)
         recipe = self._function.recipe(self._target, *args, **kwargs)
         if recipe.__class__ is not GeneratorType:
             raise TypeError(f"{self.name} is no recipe: it must be a generator, not {type(recipe).__name__}")
         future: CallFuture[T] = self._session._submit(self._function.__name__, self._proxy, recipe)
         return future
+
+
+def _as_given(recipe: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """The arguments without those that are ``undefined``: as if they had not been written."""
+    for value in args:
+        if value is undefined:
+            break
+    else:
+        for value in kwargs.values():
+            if value is undefined:
+                break
+        else:
+            return args, kwargs
+    names = list(inspect.signature(recipe).parameters)[1:]  # without the class or object that it is bound to
+    named = {**dict(zip(names, args, strict=False)), **kwargs}
+    if len(args) > len(names) or len(named) < len(args) + len(kwargs):
+        return args, kwargs  # do not fit; the call says so
+    return (), {name: value for name, value in named.items() if value is not undefined}
 
 
 class BlockingFunction(BoundFunction[P, T]):
@@ -254,6 +279,27 @@ def expect_object(response: Response, key: str | None = None, *, shape: Any = di
     if not isinstance(value, dict):
         name = "the answer" if key is None else f"the answer's {key!r}"
         raise InvalidReply(f"{name} is not a JSON object", response.status, response.content)
+    return value
+
+
+def expect_list(response: Response, key: str | None = None, *, item: type[S]) -> list[S]:  # noqa: ARG001  # as above
+    """The body of an answer that must be a JSON array, or the array under one of its keys.
+
+    Args:
+        response: The answer.
+        key: Where the array is; None: the body itself.
+        item: Type of its items, for type checkers. They are not checked.
+
+    Returns:
+        The array.
+
+    Raises:
+        InvalidReply: It is no array.
+    """
+    value = response.json() if key is None else field(response.json(), key, response)
+    if not isinstance(value, list):
+        name = "the answer" if key is None else f"the answer's {key!r}"
+        raise InvalidReply(f"{name} is not a JSON array", response.status, response.content)
     return value
 
 

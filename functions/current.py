@@ -6,14 +6,23 @@ Classes reached through a session (``session.Kernel``) never ask.
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["api_session", "current_session", "enter", "leave"]
 
 api_session: ContextVar[Any] = ContextVar("api_session")
-"""The session whose ``with`` block the code is in. Follows asyncio tasks and greenlets; a new thread starts without."""
+"""The session whose ``with`` block the code is in. New asyncio tasks take it along; new threads and greenlets start
+without."""
 
-_entered: ContextVar[tuple[tuple[Any, Token[Any]], ...]] = ContextVar("entered", default=())
+
+class _Blocks(NamedTuple):
+    """The ``with`` blocks of a context, outermost first, and the token that undoes the first of them."""
+
+    sessions: tuple[Any, ...]
+    token: Token[Any]
+
+
+_blocks: ContextVar[_Blocks | None] = ContextVar("blocks", default=None)
 
 
 def current_session() -> Any:
@@ -23,23 +32,29 @@ def current_session() -> Any:
 
 def enter(session: Any) -> None:
     """A ``with`` block of a session begins in this context."""
-    _entered.set((*_entered.get(), (session, api_session.set(session))))
+    token, blocks = api_session.set(session), _blocks.get()
+    _blocks.set(_Blocks((session,), token) if blocks is None else blocks._replace(sessions=(*blocks.sessions, session)))
 
 
 def leave(session: Any) -> None:
-    """The innermost ``with`` block of a session ends. Without effect in a context where none began."""
-    blocks = _entered.get()
-    for index in range(len(blocks) - 1, -1, -1):
-        entered, token = blocks[index]
-        if entered is session:
-            _entered.set(blocks[:index] + blocks[index + 1 :])
-            if index == len(blocks) - 1:
-                _restore(token, blocks[:index])
-            return
+    """A ``with`` block of a session ends: the innermost of them, if it has several; not always the innermost of all.
+
+    Without effect in a context where none began.
+    """
+    blocks = _blocks.get()
+    if blocks is None or not any(entered is session for entered in blocks.sessions):
+        return
+    index = max(index for index, entered in enumerate(blocks.sessions) if entered is session)
+    left = blocks.sessions[:index] + blocks.sessions[index + 1 :]
+    _blocks.set(blocks._replace(sessions=left) if left else None)
+    if left:
+        api_session.set(left[-1])
+    else:
+        _undo(blocks.token)
 
 
-def _restore(token: Token[Any], outer: tuple[tuple[Any, Token[Any]], ...]) -> None:
+def _undo(token: Token[Any]) -> None:
     try:
         api_session.reset(token)
     except (ValueError, RuntimeError):  # the block began in a context that this one was copied from
-        api_session.set(outer[-1][0] if outer else None)
+        api_session.set(None)

@@ -5,9 +5,9 @@ Function               Request                             Since
 =====================  ==================================  =====
 get_info               GET P
 get_logs               GET P/logs
-get_dependency_graph   GET P/dependency-graph              v6
-get_abusing_report     GET P/abusing-report                v6
-get_status_history     GraphQL ``compute_session``         v6
+get_dependency_graph   GET P/dependency-graph              v7
+get_abusing_report     GET P/abusing-report                v6.20230315
+get_status_history     GraphQL ``compute_session``         v6.20230315
 match                  GET /session/_/match                v5
 paginated_list         GraphQL ``compute_session_list``
 paginated_containers   GraphQL ``compute_container_list``  v5
@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument, InvalidReply
 from ai.backend.client.functions import graphql
-from ai.backend.client.functions._generations import V5, V6, require_version
+from ai.backend.client.functions._generations import V5, V6_LOWER_CASE, V7, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions._inputs import choices, optional, text, uuid_text
 from ai.backend.client.functions.base import Recipe, expect_object, field
@@ -83,13 +83,13 @@ def get_dependency_graph(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]
         ``{"session_id", "session_name", "status", "status_changed", "depends_on": [...]}``.
 
     Raises:
-        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIVersionError: The server is older than v7.20230615.
         BackendAPIError: 404 or 500 for an unknown session.
 
     Idempotent. ``GET P/dependency-graph``, with the UUID in place of the name where it is known; the server ignores
     ``owner_access_key`` here.
     """
-    require_version(kernel.session.api_version, V6, "get_dependency_graph")
+    require_version(kernel.session.api_version, V7, "get_dependency_graph")
     response = yield request_about(kernel, "GET", "/dependency-graph", among_ended=True)
     return expect_object(response)
 
@@ -102,12 +102,12 @@ def get_abusing_report(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]:
 
     Raises:
         InvalidArgument: The object has an ``owner_access_key`` (the server refuses it here).
-        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIVersionError: The server is older than v6.20230315.
         BackendAPIError: 404 for an unknown session.
 
     Idempotent. ``GET P/abusing-report``.
     """
-    require_version(kernel.session.api_version, V6, "get_abusing_report")
+    require_version(kernel.session.api_version, V6_LOWER_CASE, "get_abusing_report")
     response = yield request_about(kernel, "GET", "/abusing-report", for_owner=False)
     return expect_object(response)
 
@@ -120,14 +120,14 @@ def get_status_history(kernel: SessionIdentity[Any]) -> Recipe[dict[str, str]]:
 
     Raises:
         InvalidArgument: The object has an ``owner_access_key`` and no UUID.
-        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIVersionError: The server is older than v6.20230315.
         BackendAPIError: 404 for an unknown session.
 
     Idempotent. GraphQL ``compute_session(id) { status_history }`` (no manager has the route that the vendor's
     client asks for). If only the name is known, ``GET /session/_/match`` finds the UUID: that of the newest session
     of this name.
     """
-    require_version(kernel.session.api_version, V6, "get_status_history")
+    require_version(kernel.session.api_version, V6_LOWER_CASE, "get_status_history")
     session_id = kernel.id
     if session_id is None:
         if kernel.owner_access_key is not None:

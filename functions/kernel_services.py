@@ -1,14 +1,14 @@
 """What runs in a compute session besides its code: services, access, commit.
 
-=======================  =============================  =======================================  ==========
+=======================  =============================  =======================================  ===========
 Function                 Request                        Body                                     Since
-=======================  =============================  =======================================  ==========
-start_service            POST P/start-service           app, port, envs, arguments, ...          v6
+=======================  =============================  =======================================  ===========
+start_service            POST P/start-service           app, port, envs, arguments, ...          v6.20210815
 shutdown_service         POST P/shutdown-service        service_name                             v5
-get_direct_access_info   GET P/direct-access-info                                                v6
-commit                   POST P/commit                  filename                                 v6
-get_commit_status        GET P/commit                                                            v6
-=======================  =============================  =======================================  ==========
+get_direct_access_info   GET P/direct-access-info                                                v6.20230315
+commit                   POST P/commit                  filename                                 v6.20230315
+get_commit_status        GET P/commit                                                            v6.20230315
+=======================  =============================  =======================================  ===========
 
 ``P`` is ``/session/{name}``.
 """
@@ -21,9 +21,11 @@ from typing import Any
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._create import HOLD_UNLIMITED, PORT_RANGE
-from ai.backend.client.functions._generations import V5, V6, require_version
+from ai.backend.client.functions._generations import V5, V6_DEPENDENCIES, V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
+from ai.backend.client.functions._inputs import given, optional, secret, text
 from ai.backend.client.functions.base import Recipe, expect_object
+from ai.backend.client.functions.replies import Commit, CommitStatus, DirectAccess, ServiceAccess
 
 
 def start_service(
@@ -34,7 +36,7 @@ def start_service(
     envs: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
     login_session_token: str | None = None,
-) -> Recipe[dict[str, Any]]:
+) -> Recipe[ServiceAccess]:
     """Start one of the session's services (or find it running) and get a way to it through the app proxy.
 
     Args:
@@ -43,7 +45,7 @@ def start_service(
         port: Which of its container ports, 1024 to 65535; default: its first.
         envs: Environment variables for it.
         arguments: Command line arguments for it: option → value, list of values, or None.
-        login_session_token: Token of the web server's login session.
+        login_session_token: Token of the web server's login session. From v6.20220315 on.
 
     Returns:
         ``{"token": text, "wsproxy_addr": URL}``.
@@ -51,27 +53,27 @@ def start_service(
     Raises:
         InvalidArgument: A value of the wrong kind, or the object has an ``owner_access_key`` (the server refuses it
             here).
-        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIVersionError: The server is older than v6.20210815.
         BackendAPIError: 404 for an unknown session or app, 503 when the resource group has no app proxy.
 
     Not idempotent. ``POST P/start-service``.
     """
-    require_version(kernel.session.api_version, V6, "start_service")
-    if not isinstance(app, str) or not app:
-        raise InvalidArgument("app", app, "must be the name of a service")
+    version = kernel.session.api_version
+    if login_session_token is not None:
+        require_version(version, V6_DEPENDENCIES, "the argument login_session_token of start_service")
+    require_version(version, V6_FILTER, "start_service")
+    text("app", app)
     if port is not None and (not isinstance(port, int) or port not in PORT_RANGE):
         raise InvalidArgument("port", port, f"must be {PORT_RANGE.start} to {PORT_RANGE.stop - 1}")
-    body: dict[str, Any] = {"app": app}
-    if port is not None:
-        body["port"] = port
-    if envs is not None:
-        body["envs"] = _json_text("envs", envs)
-    if arguments is not None:
-        body["arguments"] = _json_text("arguments", arguments)
-    if login_session_token is not None:
-        body["login_session_token"] = login_session_token
+    body = given(
+        app=app,
+        port=port,
+        envs=optional(_json_text, "envs", envs),
+        arguments=optional(_json_text, "arguments", arguments),
+        login_session_token=optional(secret, "login_session_token", login_session_token),
+    )
     response = yield request_about(kernel, "POST", "/start-service", json=body, for_owner=False)
-    return expect_object(response)
+    return expect_object(response, shape=ServiceAccess)
 
 
 def shutdown_service(kernel: SessionIdentity[Any], service_name: str) -> Recipe[None]:
@@ -89,29 +91,28 @@ def shutdown_service(kernel: SessionIdentity[Any], service_name: str) -> Recipe[
     Not idempotent. ``POST P/shutdown-service``.
     """
     require_version(kernel.session.api_version, V5, "shutdown_service")
-    if not isinstance(service_name, str) or not service_name:
-        raise InvalidArgument("service_name", service_name, "must be the name of a service")
-    yield request_about(kernel, "POST", "/shutdown-service", json={"service_name": service_name}, for_owner=False)
+    body = {"service_name": text("service_name", service_name)}
+    yield request_about(kernel, "POST", "/shutdown-service", json=body, for_owner=False)
 
 
-def get_direct_access_info(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]:
+def get_direct_access_info(kernel: SessionIdentity[Any]) -> Recipe[DirectAccess]:
     """How to reach a system session (SFTP, SSH) without the app proxy.
 
     Returns:
         ``{"kernel_role", "public_host", "sshd_ports"}``; empty for ordinary sessions.
 
     Raises:
-        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIVersionError: The server is older than v6.20230315.
         BackendAPIError: 404 for an unknown session.
 
     Idempotent. ``GET P/direct-access-info``; the server ignores ``owner_access_key`` here.
     """
-    require_version(kernel.session.api_version, V6, "get_direct_access_info")
+    require_version(kernel.session.api_version, V6_LOWER_CASE, "get_direct_access_info")
     response = yield request_about(kernel, "GET", "/direct-access-info")
-    return expect_object(response)
+    return expect_object(response, shape=DirectAccess)
 
 
-def commit(kernel: SessionIdentity[Any], filename: str | None = None) -> Recipe[dict[str, Any]]:
+def commit(kernel: SessionIdentity[Any], filename: str | None = None) -> Recipe[Commit]:
     """Save the session's container as an image archive on its agent.
 
     Args:
@@ -122,19 +123,20 @@ def commit(kernel: SessionIdentity[Any], filename: str | None = None) -> Recipe[
         The server's answer, for example with ``bgtask_id`` and ``path``.
 
     Raises:
-        InvalidArgument: The object has an ``owner_access_key`` (the server refuses it here).
-        BackendAPIVersionError: The server is older than v6.20200815.
+        InvalidArgument: The name is no text, or empty; or the object has an ``owner_access_key`` (the server refuses it
+            here).
+        BackendAPIVersionError: The server is older than v6.20230315.
         BackendAPIError: 404 for an unknown session.
 
     Not idempotent; the server may take minutes. ``POST P/commit``.
     """
-    require_version(kernel.session.api_version, V6, "commit")
-    options: dict[str, Any] = {} if filename is None else {"json": {"filename": filename}}
+    require_version(kernel.session.api_version, V6_LOWER_CASE, "commit")
+    options: dict[str, Any] = {} if filename is None else {"json": {"filename": text("filename", filename)}}
     response = yield request_about(kernel, "POST", "/commit", hold=HOLD_UNLIMITED, for_owner=False, **options)
-    return expect_object(response)
+    return expect_object(response, shape=Commit)
 
 
-def get_commit_status(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]:
+def get_commit_status(kernel: SessionIdentity[Any]) -> Recipe[CommitStatus]:
     """Whether a commit of the session is under way.
 
     Returns:
@@ -142,14 +144,14 @@ def get_commit_status(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]:
 
     Raises:
         InvalidArgument: The object has an ``owner_access_key`` (the server refuses it here).
-        BackendAPIVersionError: The server is older than v6.20200815.
+        BackendAPIVersionError: The server is older than v6.20230315.
         BackendAPIError: 404 for an unknown session.
 
     Idempotent. ``GET P/commit``.
     """
-    require_version(kernel.session.api_version, V6, "get_commit_status")
+    require_version(kernel.session.api_version, V6_LOWER_CASE, "get_commit_status")
     response = yield request_about(kernel, "GET", "/commit", for_owner=False)
-    return expect_object(response)
+    return expect_object(response, shape=CommitStatus)
 
 
 def _json_text(argument: str, value: Mapping[str, Any]) -> str:

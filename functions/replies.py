@@ -291,7 +291,7 @@ class StatsPoint(TypedDict):
 # -- Compute sessions -------------------------------------------------------------------------------------------------
 
 
-class RunResult(TypedDict):
+class RunStep(TypedDict):
     """One step of a run, or (``completions``) suggestions how a line goes on.
 
     Attributes:
@@ -316,7 +316,7 @@ class RunResult(TypedDict):
 class Completions(TypedDict):
     """Suggestions how a line goes on."""
 
-    result: RunResult
+    result: RunStep
 
 
 class SessionFiles(TypedDict):

@@ -232,6 +232,8 @@ def kernel(s: Session, a: AsyncSession) -> None:
     assert_type(a.Kernel.get_or_create("python"), CallFuture[functions.Kernel[Async]])
     assert_type(s.Kernel.create_from_template(ONE), functions.Kernel[Sync])
     assert_type(a.Kernel.create_from_template(ONE), CallFuture[functions.Kernel[Async]])
+    assert_type(s.Kernel("mine").get_session_identity_params(), dict[str, str])
+    assert_type(a.Kernel("mine").get_session_identity_params(), dict[str, str])
     assert_type(s.Kernel("mine").destroy(), Any)
     assert_type(a.Kernel("mine").destroy(), CallFuture[Any])
     assert_type(s.Kernel("mine").restart(), None)

@@ -102,9 +102,9 @@ def test_what_the_server_lacks_is_refused(version, function, args, options, prox
 
 
 BAD: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
-    ("list_with_limit", ("10", 0), {}, "page_size"),
-    ("list_with_limit", (101, 0), {}, "page_size"),
-    ("list_with_limit", (1, -1), {}, "page_offset"),
+    ("list_with_limit", ("10", 0), {}, "limit"),
+    ("list_with_limit", (101, 0), {}, "limit"),
+    ("list_with_limit", (1, -1), {}, "offset"),
     ("paginated_list", ("alive",), {}, "status"),
     ("paginated_list", ("ALIVE,",), {}, "status"),
     ("paginated_summaries", ("ALIVE,LOST",), {}, "status"),

@@ -158,6 +158,14 @@ def test_the_oldest_servers_get_no_newer_keys(proxy, play) -> None:
     assert sorted(body) == ["clientSessionToken", "config", "image", "tag"]
 
 
+@pytest.mark.parametrize("version", ["v4.20190615", "v5.20191215", "v6.20210815"])
+def test_the_later_clients_defaults_need_no_version(version, proxy, play) -> None:
+    options = {"cluster_mode": "single-node", "architecture": "x86_64"}
+    body = play(proxy(version)["Kernel"].get_or_create, "python", client_token="mine", **options).request["json"]
+    assert "architecture" not in body
+    assert ("clusterMode" in body) == (version >= "v6")
+
+
 @pytest.mark.parametrize(
     ("version", "argument", "value", "needed"),
     [
@@ -167,10 +175,10 @@ def test_the_oldest_servers_get_no_newer_keys(proxy, play) -> None:
         ("v4.20190615", "bootstrap_script", "YQ==", "v5.20191215"),
         ("v4.20190615", "preopen_ports", [8080], "v5.20191215"),
         ("v5.20191215", "cluster_mode", "multi-node", "v6.20200815"),
-        ("v5.20191215", "assign_agent", ["i-one"], "v6.20200815"),
+        ("v6.20200815", "assign_agent", ["i-one"], "v6.20210815"),
         ("v6.20200815", "dependencies", [SESSION_ID], "v6.20220315"),
         ("v6.20210815", "callback_url", "http://hook.example/", "v6.20220315"),
-        ("v6.20210815", "architecture", "x86_64", "v6.20220315"),
+        ("v6.20210815", "architecture", "aarch64", "v6.20220315"),
     ],
 )
 def test_an_argument_that_the_version_lacks_is_refused(version, argument, value, needed, proxy, play) -> None:

@@ -60,26 +60,26 @@ LATER = [
         "/shutdown-service",
         {"idempotent": False, "json": {"service_name": "ttyd"}},
     ),
-    ("destroy", (), {"recursive": True}, "v6.20200815", "DELETE", "", {
+    ("destroy", (), {"recursive": True}, "v6.20230315", "DELETE", "", {
         "idempotent": False, "hold": 900.0, "params": {"recursive": "true"},
     }),
-    ("rename", ("newer",), {}, "v6.20200815", "POST", "/rename", {"idempotent": False, "params": {"name": "newer"}}),
-    ("commit", (), {}, "v6.20200815", "POST", "/commit", {"idempotent": False, "hold": 900.0}),
-    ("commit", ("a.tar",), {}, "v6.20200815", "POST", "/commit", {
+    ("rename", ("newer",), {}, "v6.20210815", "POST", "/rename", {"idempotent": False, "params": {"name": "newer"}}),
+    ("commit", (), {}, "v6.20230315", "POST", "/commit", {"idempotent": False, "hold": 900.0}),
+    ("commit", ("a.tar",), {}, "v6.20230315", "POST", "/commit", {
         "idempotent": False, "hold": 900.0, "json": {"filename": "a.tar"},
     }),
-    ("get_commit_status", (), {}, "v6.20200815", "GET", "/commit", {"idempotent": True}),
-    ("get_abusing_report", (), {}, "v6.20200815", "GET", "/abusing-report", {"idempotent": True}),
-    ("get_dependency_graph", (), {}, "v6.20200815", "GET", "/dependency-graph", {"idempotent": True}),
-    ("get_direct_access_info", (), {}, "v6.20200815", "GET", "/direct-access-info", {"idempotent": True}),
-    ("start_service", ("ttyd",), {}, "v6.20200815", "POST", "/start-service", {
+    ("get_commit_status", (), {}, "v6.20230315", "GET", "/commit", {"idempotent": True}),
+    ("get_abusing_report", (), {}, "v6.20230315", "GET", "/abusing-report", {"idempotent": True}),
+    ("get_dependency_graph", (), {}, "v7.20230615", "GET", "/dependency-graph", {"idempotent": True}),
+    ("get_direct_access_info", (), {}, "v6.20230315", "GET", "/direct-access-info", {"idempotent": True}),
+    ("start_service", ("ttyd",), {}, "v6.20210815", "POST", "/start-service", {
         "idempotent": False, "json": {"app": "ttyd"},
     }),
     (
         "start_service",
         ("ttyd",),
         {"port": 7681, "envs": {"A": "1"}, "arguments": {"-P": None}, "login_session_token": "t"},
-        "v6.20200815",
+        "v6.20220315",
         "POST",
         "/start-service",
         {
@@ -280,7 +280,7 @@ HISTORY = {
 
 
 def test_status_history_by_uuid(kernel, play, reply) -> None:
-    started = play(kernel("v6.20200815", "mine", "AKOWNER", id=SESSION_ID).get_status_history)
+    started = play(kernel("v6.20230315", "mine", "AKOWNER", id=SESSION_ID).get_status_history)
     assert started.request == HISTORY
     answer = {"compute_session": {"status_history": '{"PENDING": "2023-01-01T00:00:00+00:00"}'}}
     assert started.answer(reply(answer)).value == {"PENDING": "2023-01-01T00:00:00+00:00"}
@@ -310,9 +310,9 @@ def test_a_match_without_its_keys_is_an_invalid_reply(answer, kernel, play, repl
         play(kernel().get_status_history).answer(reply(answer))
 
 
-def test_status_history_needs_v6(kernel, play) -> None:
-    with pytest.raises(BackendAPIVersionError, match=r"v6\.20200815"):
-        play(kernel("v5.20191215").get_status_history)
+def test_status_history_needs_23_03(kernel, play) -> None:
+    with pytest.raises(BackendAPIVersionError, match=r"v6\.20230315"):
+        play(kernel("v6.20220615").get_status_history)
 
 
 def test_a_page_of_sessions(proxy, play, reply) -> None:

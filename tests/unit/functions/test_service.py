@@ -96,12 +96,6 @@ CASES = [
         {"send": f"POST {PATH}/token", "json": {"duration": "1h"}, "idempotent": False},
     ),
     (
-        "generate_api_token",
-        (),
-        {"valid_until": 1795517681},
-        {"send": f"POST {PATH}/token", "json": {"valid_until": 1795517681}, "idempotent": False},
-    ),
-    (
         "update_traffic_ratio",
         (ROUTE_ID, 2),
         {},
@@ -132,6 +126,17 @@ def test_what_each_version_sends(version, function, args, options, request_, pro
             started(proxy, play, version, function, args, options)
     else:
         assert started(proxy, play, version, function, args, options).request == request_
+
+
+def test_a_token_with_an_end_of_its_own_needs_the_later_server(proxy, play) -> None:
+    token = play(proxy()["Service"](SERVICE_ID).generate_api_token, valid_until=1795517681)
+    assert token.request == {
+        "send": f"POST {PATH}/token",
+        "json": {"valid_until": 1795517681},
+        "idempotent": False,
+    }
+    with pytest.raises(BackendAPIVersionError, match=r"v7\.20230615"):
+        play(proxy("v6.20230315")["Service"](SERVICE_ID).generate_api_token, valid_until=1795517681)
 
 
 def test_a_new_service_is_told_with_what_was_asked_for(proxy, play, reply) -> None:

@@ -102,10 +102,10 @@ CASES = [
     ("leave", (USER_ID,), {}, "v6.20230315", {
         "send": "POST /folders/mine/leave", "json": {"shared_user_uuid": USER_ID},
     }),
-    ("share", ("wd", ["a@x"]), {}, 6, {
+    ("share", ("wd", ["a@x"]), {}, "v6.20210815", {
         "send": "POST /folders/mine/share", "json": {"permission": "wd", "emails": ["a@x"]}, "idempotent": True,
     }),
-    ("unshare", (["a@x"],), {}, 6, {
+    ("unshare", (["a@x"],), {}, "v6.20210815", {
         "send": "DELETE /folders/mine/unshare", "json": {"emails": ["a@x"]}, "idempotent": True,
     }),
     ("list_shared_vfolders", (), {}, "v6.20230315", {"send": "GET /folders/_/shared", "idempotent": True}),
@@ -152,13 +152,13 @@ CASES = [
         "send": "DELETE /folders/_/mounts",
         "json": {"name": "nas", "edit_fstab": True, "scaling_group": "gpu", "fstab_path": "/f"},
     }),
-    ("get_quota", ("local:volume1", FOLDER_ID), {}, 6, {
+    ("get_quota", ("local:volume1", FOLDER_ID), {}, "v6.20210815", {
         "send": "GET /folders/_/quota", "params": QUOTA, "idempotent": True,
     }),
-    ("update_quota", ("local:volume1", FOLDER_ID, 1000), {}, 6, {
+    ("update_quota", ("local:volume1", FOLDER_ID, 1000), {}, "v6.20210815", {
         "send": "POST /folders/_/quota", "json": {**QUOTA, "input": {"size_bytes": 1000}}, "idempotent": True,
     }),
-    ("get_usage", ("local:volume1", FOLDER_ID), {}, 6, {
+    ("get_usage", ("local:volume1", FOLDER_ID), {}, "v6.20210815", {
         "send": "GET /folders/_/usage", "params": QUOTA, "idempotent": True,
     }),
     ("get_used_bytes", ("local:volume1", FOLDER_ID), {}, "v6.20230315", {
@@ -313,7 +313,7 @@ def test_a_page_of_a_groups_folders(proxy, play) -> None:
     [
         ("rename", ("newer",), b"", ""),
         ("mkdir", ("a",), b"", ""),
-        ("update_options", (), b"", ""),
+        ("update_options", (None, "ro"), b"", ""),
         ("delete_files", (["a"],), {}, "{}"),
         ("rename_file", ("a", "b"), {}, {}),
         ("delete", (), b"", {}),
@@ -402,6 +402,7 @@ def test_the_end_of_sharing_is_the_one_explicit_null(proxy, play) -> None:
         ("list_all", "list", ("yes",), {}),
         ("new_name", "rename", ("",), {}),
         ("permission", "update_options", (), {"permission": "rwx"}),
+        ("permission, cloneable", "update_options", (), {}),
         ("cloneable", "update_options", (), {"cloneable": 1}),
         ("target_name", "clone", ("",), {}),
         ("usage_mode", "clone", ("copy", "h", "x"), {}),

@@ -1,0 +1,142 @@
+"""Import paths of the vendor's client that have another home here: one table, for 19.09 and for later releases.
+
+``from ai.backend.client.kernel import Kernel`` and ``import ai.backend.client.func.session`` find modules that are made
+from the table when ``ai.backend.client`` is first imported. They hold nothing: each name is looked up in its home, and
+the home is imported, when the name is first asked for.
+
+Modules whose path is the same here (``auth``, ``config``, ``exceptions``, ``helper``, ``request``, ``session``,
+``types``, ``utils``, ``versioning``) are ordinary files and not in the table. Left out on purpose, as parts of the
+vendor's program rather than of its interface: ``load_balancing`` (never connected to anything; here endpoints are
+chosen by their health, see ``sessions/endpoints.py``), and whatever prints (``cli``, formatters and output handlers).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Final
+
+PACKAGE: Final = "ai.backend.client"
+
+ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
+    # 19.09
+    "admin": {".functions.admin": "Admin"},
+    "agent": {".functions.agent": "Agent AgentWatcher"},
+    "base": {".functions.base": "BaseFunction api_function", "builtins": "APIFunctionMeta=type"},
+    "cli": {},
+    "cli.pretty": {".utils": "ProgressReportingReader"},
+    "compat": {
+        "secrets": "token_bytes token_hex",
+        "asyncio": "all_tasks asyncio_run=run current_loop=get_running_loop",
+        ".sessions.forever": "asyncio_run_forever",
+    },
+    "domain": {".functions.domain": "Domain"},
+    "etcd": {".functions.etcd": "EtcdConfig"},
+    "group": {".functions.group": "Group"},
+    "image": {".functions.image": "Image"},
+    "kernel": {".functions.kernel": "Kernel", ".functions.kernel_sockets": "StreamPty"},
+    "keypair": {".functions.keypair": "KeyPair"},
+    "keypair_resource_policy": {".functions.keypair_resource_policy": "KeypairResourcePolicy"},
+    "manager": {".functions.manager": "Manager"},
+    "resource": {".functions.resource": "Resource"},
+    "scaling_group": {".functions.scaling_group": "ScalingGroup"},
+    "user": {".functions.user": "User"},
+    "vfolder": {".functions.vfolder": "VFolder"},
+    # 20.03 to 23.09
+    "func": {},
+    "func.acl": {".functions.permission": "Permission"},
+    "func.admin": {".functions.admin": "Admin"},
+    "func.agent": {".functions.agent": "Agent AgentWatcher"},
+    "func.auth": {".functions.auth": "Auth"},
+    "func.base": {".functions.base": "BaseFunction api_function", "builtins": "APIFunctionMeta=type"},
+    "func.bgtask": {".functions.background_task": "BackgroundTask"},
+    "func.domain": {".functions.domain": "Domain"},
+    "func.dotfile": {".functions.dotfile": "Dotfile"},
+    "func.etcd": {".functions.etcd": "EtcdConfig"},
+    "func.group": {".functions.group": "Group"},
+    "func.image": {".functions.image": "Image"},
+    "func.keypair": {".functions.keypair": "KeyPair"},
+    "func.keypair_resource_policy": {".functions.keypair_resource_policy": "KeypairResourcePolicy"},
+    "func.manager": {".functions.manager": "Manager"},
+    "func.model": {".functions.model": "Model"},
+    "func.resource": {".functions.resource": "Resource"},
+    "func.scaling_group": {".functions.scaling_group": "ScalingGroup"},
+    "func.server_log": {".functions.server_log": "ServerLog"},
+    "func.service": {".functions.service": "Service"},
+    "func.session": {
+        ".functions.kernel": "ComputeSession",
+        ".functions.inference_session": "InferenceSession",
+        ".functions.kernel_sockets": "StreamPty",
+    },
+    "func.session_template": {".functions.session_template": "SessionTemplate"},
+    "func.storage": {".functions.storage": "Storage"},
+    "func.system": {".functions.system": "System"},
+    "func.user": {".functions.user": "User", ".functions._accounts": "UserRole UserStatus"},
+    "func.vfolder": {".functions.vfolder": "VFolder"},
+    "output": {},
+    "output.fields": {
+        ".functions.fields": "agent_fields=AGENT container_fields=CONTAINER domain_fields=DOMAIN group_fields=GROUP "
+        "image_fields=IMAGE keypair_fields=KEYPAIR keypair_resource_policy_fields=KEYPAIR_RESOURCE_POLICY "
+        "permission_fields=PERMISSION routing_fields=ROUTING scaling_group_fields=SCALING_GROUP "
+        "service_fields=ENDPOINT session_fields=COMPUTE_SESSION storage_fields=STORAGE user_fields=USER "
+        "vfolder_fields=VFOLDER",
+    },
+    "output.types": {".functions.fields": "FieldSet FieldSpec", ".functions.pages": "PaginatedResult"},
+    "pagination": {
+        ".functions.pagination": "execute_paginated_query fetch_paginated_result generate_paginated_results",
+        ".functions.pages": "MAX_PAGE_SIZE",
+    },
+}
+"""Old path → home → names, as ``old=new`` where the name differs. A home with a dot in front is one of ours."""
+
+
+class AliasModule(ModuleType):
+    """A module under an old path, whose names are looked up when they are asked for.
+
+    Args:
+        path: Its full path.
+        homes: Home → names, as in :data:`ALIASES`; a module without any is a package.
+    """
+
+    def __init__(self, path: str, homes: Mapping[str, str]) -> None:
+        super().__init__(path, "Another path of names that have their home elsewhere.")
+        self.__spec__ = ModuleSpec(path, None, is_package=not homes)
+        if not homes:
+            self.__path__: list[str] = []
+        self._homes = homes
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            found: Any = list(self._targets())
+        else:
+            try:
+                home, attribute = self._targets()[name]
+            except KeyError:
+                raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
+            found = getattr(importlib.import_module(home), attribute)
+        setattr(self, name, found)
+        return found
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), "__all__", *self._targets()})
+
+    def _targets(self) -> dict[str, tuple[str, str]]:
+        """Name → home and name there."""
+        targets = {}
+        for home, names in self._homes.items():
+            for name in names.split():
+                old, _, new = name.partition("=")
+                targets[old] = (f"{PACKAGE}{home}" if home[0] == "." else home, new or old)
+        return targets
+
+
+def enter_aliases() -> None:
+    """Make the modules of the table importable. Called when the package is imported."""
+    for path, homes in ALIASES.items():
+        full = f"{PACKAGE}.{path}"
+        module = sys.modules.setdefault(full, AliasModule(full, homes))
+        parent, _, leaf = full.rpartition(".")
+        setattr(sys.modules[parent], leaf, module)  # as an import of a submodule does
