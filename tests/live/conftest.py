@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.session import Session
+from support import recording
 
 HERE = Path(__file__).parent
 NEEDED = ("BACKEND_ENDPOINT", "BACKEND_ACCESS_KEY", "BACKEND_SECRET_KEY")
@@ -27,6 +29,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.live)
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"needs a cluster: {', '.join(missing)} not set"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """See which API functions a test runs."""
+    with recording.RECORDER.test():
+        return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _record_of_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leaves what was seen in `LIVE_CALLS`, by default below pytest's cache (then without what earlier runs left)."""
+    folder = os.environ.get(recording.FOLDER)
+    if folder is None and request.config.pluginmanager.hasplugin("cacheprovider"):
+        folder = os.environ[recording.FOLDER] = str(request.config.cache.mkdir("live-calls"))
+        shutil.rmtree(folder)
+    yield
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        recording.write(recording.RECORDER.marks, Path(folder))
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.functions.base import BaseFunction, BoundFunction
+from ai.backend.client.functions.streams import StreamLife
 from support.recording import asserted
 from support.runtimes import Runtime
 
@@ -78,6 +79,38 @@ class Function:
         return list(self._runtime.value(collect))
 
 
+class DrivenStream:
+    """A stream whose functions and items are waited for; open within a `with` block."""
+
+    def __init__(self, runtime: Runtime, stream: Any) -> None:
+        self._runtime = runtime
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        self._runtime.value(self._stream.open)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runtime.value(self._stream.close)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._stream, name)
+        if not callable(found):
+            return found
+        return lambda *args, **kwargs: self._runtime.value(lambda: found(*args, **kwargs))
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.items(self._stream)
+
+    def items(self, source: Any) -> Iterator[Any]:
+        """Items of the stream, or of another reading of it, as they come."""
+        step = source.__anext__ if self._runtime.name == "asyncio" else source.__next__
+        while not isinstance(item := self._runtime.outcome(step), StopIteration | StopAsyncIteration):
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+
 @contextlib.contextmanager
 def driving(runtime: Runtime, *configs: Any) -> Iterator[Any]:
     """Drivers of open sessions, one per configuration."""
@@ -119,5 +152,7 @@ def done(answer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _driven(runtime: Runtime, value: Any) -> Any:
-    """Objects of proxies are driven, too."""
+    """Objects of proxies and streams are driven, too."""
+    if isinstance(value, StreamLife):
+        return DrivenStream(runtime, value)
     return Driver(runtime, value) if isinstance(value, BaseFunction) else value
