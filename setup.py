@@ -1,4 +1,4 @@
-"""Packaging: maps the four folders of the repository to packages below `ai.backend.client`.
+"""Packaging: maps folders of the repository to packages below `ai.backend.client`.
 
 `ai` and `ai.backend` stay namespace packages, because other distributions install into them too.
 """
@@ -19,7 +19,9 @@ PACKAGES = {
     f"{ROOT_PACKAGE}.actors": "actors",
     f"{ROOT_PACKAGE}.functions": "functions",
     f"{ROOT_PACKAGE}.sessions": "sessions",
+    f"{ROOT_PACKAGE}.sandbox": "tools/sandbox",  # works with the extra of that name only
 }
+SANDBOX_NEEDS = ["aiohttp>=3.9", "graphql-core>=3.3,<4", "PyYAML>=6", "SQLAlchemy>=2.0.15"]
 
 setup(
     name="backend.ai-actor-client",
@@ -30,7 +32,7 @@ setup(
     license_expression="MIT",
     packages=list(PACKAGES),
     package_dir=PACKAGES,
-    package_data={ROOT_PACKAGE: ["py.typed"]},
+    package_data={ROOT_PACKAGE: ["py.typed"], f"{ROOT_PACKAGE}.sandbox": ["*.graphql"]},
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[
@@ -40,10 +42,19 @@ setup(
         "gevent>=24.2",
         "structlog>=24.1",
         "tqdm>=4.66",
+        "websockets>=13",  # its sans-I/O layer only
     ],
     extras_require={
-        "test": ["pytest>=8.2", "pytest-timeout>=2.3", "responses>=0.25", "trustme>=1.1", "uvloop>=0.19"],
-        "dev": ["build>=1.2", "mypy>=1.11", "ruff>=0.8", "types-requests>=2.32", "types-tqdm>=4.66"],
+        "sandbox": SANDBOX_NEEDS,
+        "test": [
+            *SANDBOX_NEEDS,
+            "pytest>=8.2",
+            "pytest-timeout>=2.3",
+            "responses>=0.25",
+            "trustme>=1.1",
+            "uvloop>=0.19",
+        ],
+        "dev": ["build>=1.2", "mypy>=1.11", "ruff>=0.8", "types-PyYAML>=6", "types-requests>=2.32", "types-tqdm>=4.66"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

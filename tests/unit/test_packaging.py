@@ -1,4 +1,4 @@
-"""What is shipped: the four folders, all of them and nothing else, under names that are written down here."""
+"""What is shipped: the folders, all of them and nothing else, under names that are written down here."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ FOLDERS = {
     "ai/backend/client/actors": "actors",
     "ai/backend/client/functions": "functions",
     "ai/backend/client/sessions": "sessions",
+    "ai/backend/client/sandbox": "tools/sandbox",
 }
 DISTRIBUTION = "backend.ai-actor-client"
 
@@ -36,7 +37,7 @@ PUBLIC = {
         "__version__",
         "get_user_agent",
     ],
-    "ai.backend.client.session": ["AsyncSession", "BaseSession", "Session", "api_session"],
+    "ai.backend.client.session": ["AsyncSession", "BaseSession", "Session", "api_session", "is_legacy_server"],
     "ai.backend.client.auth": [
         "Auth",
         "AuthToken",
@@ -79,10 +80,12 @@ PUBLIC = {
         "InvalidArgument",
         "InvalidReply",
         "NeverSent",
+        "NoItems",
         "Overloaded",
         "ProtocolError",
         "ReadTimeout",
         "SessionClosed",
+        "StreamClosed",
         "TLSError",
     ],
     "ai.backend.client.request": [
@@ -95,6 +98,10 @@ PUBLIC = {
         "Response",
         "segment",
     ],
+    "ai.backend.client.helper": ["is_admin"],
+    "ai.backend.client.sandbox": ["Sandbox", "SandboxError"],
+    "ai.backend.client.types": ["Sentinel", "Undefined", "sentinel", "set_if_set", "undefined"],
+    "ai.backend.client.utils": ["ProgressReportingReader"],
     "ai.backend.client.versioning": [
         "API_VERSION",
         "ApiVersion",
@@ -113,18 +120,32 @@ PUBLIC = {
         "Agent",
         "AgentWatcher",
         "Auth",
+        "BackgroundTask",
+        "ClusterTemplate",
         "ComputeSession",
         "Domain",
+        "Dotfile",
+        "EtcdConfig",
         "Group",
         "Image",
         "Kernel",
         "KeyPair",
         "KeypairResourcePolicy",
         "Manager",
+        "Model",
         "PROXIES",
+        "Permission",
+        "ProjectResourcePolicy",
+        "QuotaScope",
         "Resource",
         "ScalingGroup",
+        "ServerLog",
+        "Service",
+        "SessionTemplate",
+        "Storage",
+        "System",
         "User",
+        "UserResourcePolicy",
         "VFolder",
     ],
 }
@@ -137,7 +158,7 @@ def in_tree():
         f"{target}/{path.name}": path
         for target, folder in FOLDERS.items()
         for path in sorted((ROOT / folder).iterdir())
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix in (".py", ".graphql") or path.name == "py.typed"
     }
 
 
@@ -147,7 +168,7 @@ def built(tmp_path_factory):
     pytest.importorskip("setuptools")
     copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("built")
     for name in (*FOLDERS.values(), "tests", "tools"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     for name in ("setup.py", "pyproject.toml", "README.md", "MANIFEST.in"):
         shutil.copy(ROOT / name, copy)
     command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(out)]
@@ -156,7 +177,7 @@ def built(tmp_path_factory):
     return out
 
 
-def test_the_wheel_holds_the_four_folders_byte_by_byte_and_nothing_else(built):
+def test_the_wheel_holds_the_folders_byte_by_byte_and_nothing_else(built):
     found = {str(path.relative_to(built)): path for path in built.rglob("*") if path.is_file()}
     expected = in_tree()
     assert found.keys() == expected.keys()

@@ -1,0 +1,142 @@
+"""The sandbox's own process: how it starts, where it listens, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ai.backend.client.sandbox import Sandbox, SandboxError
+from ai.backend.client.sandbox.janitor import MARK_VARIABLE
+from ai.backend.client.session import Session
+from support.sandboxes import IMAGE, run
+
+HANG = 30.0
+COMMAND = [sys.executable, "-P", "-m", "ai.backend.client.sandbox"]
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("backendai-sandbox-*"))
+
+
+def marked(pid: int) -> bool:
+    try:
+        return f"{MARK_VARIABLE}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+def processes() -> set[int]:
+    """Every process of every compute session of every sandbox on this machine."""
+    return {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and marked(int(path.name))}
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + HANG
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_it_starts_answers_and_leaves_nothing_behind():
+    before = folders()
+    with Sandbox() as sandbox:
+        (folder,) = folders() - before
+        with Session(config=sandbox.config()) as session:
+            assert session.Manager.status()["status"] == "running"
+            session.Kernel.get_or_create(IMAGE, name="left-behind")
+            assert any(folder.rglob("state.sqlite"))
+    assert folder not in folders()
+
+
+@pytest.mark.parametrize("how", ["server killed", "server ended", "starter gone"])
+def test_a_sandbox_that_is_ended_leaves_no_process_and_no_folder(how):
+    before, others = folders(), processes()
+    sandbox = Sandbox().start()
+    try:
+        (folder,) = folders() - before
+        with Session(config=sandbox.config()) as session:
+            kernel = session.Kernel.get_or_create(IMAGE, name="to-be-killed")
+            code = "import subprocess\nfor i in range(3): subprocess.Popen(['sleep', '1000'], start_new_session=True)"
+            run(kernel, code)
+        mine = processes() - others
+        assert len(mine) >= 4
+        if how == "server killed":
+            os.kill(sandbox.pid, signal.SIGKILL)
+        elif how == "server ended":
+            os.kill(sandbox.pid, signal.SIGTERM)
+        else:
+            os.close(os.dup2(os.open(os.devnull, os.O_RDONLY), sandbox._lifeline))
+            sandbox._lifeline = os.open(os.devnull, os.O_RDONLY)
+        assert eventually(lambda: not folder.exists())
+        assert eventually(lambda: not mine & processes())
+    finally:
+        sandbox.stop()
+
+
+def test_a_janitor_that_is_killed_is_replaced():
+    before = folders()
+    with Sandbox() as sandbox:
+        (folder,) = folders() - before
+
+        def janitors() -> list[int]:
+            listed = subprocess.run(
+                ["pgrep", "-f", f"janitor.py {folder}"], capture_output=True, text=True, check=False
+            )
+            return [int(line) for line in listed.stdout.split()]
+
+        (first,) = janitors()
+        os.kill(first, signal.SIGKILL)
+        assert eventually(lambda: janitors() not in ([], [first]))
+        os.kill(sandbox.pid, signal.SIGKILL)
+        assert eventually(lambda: not folder.exists())
+
+
+def test_keys_are_new_each_time():
+    with Sandbox() as one, Sandbox() as other:
+        assert one.keys() != other.keys()
+        assert one.keys("user") != other.keys("user")
+
+
+def test_only_loopback_without_an_explicit_flag():
+    refused = subprocess.run([*COMMAND, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=HANG, check=False)
+    assert refused.returncode == 2
+    assert "--allow-remote" in refused.stderr
+
+
+def test_help_warns_that_code_runs_as_you():
+    shown = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=HANG, check=True).stdout
+    assert "runs the code that it is sent, as you" in shown
+
+
+def test_a_fault_that_cannot_be_read_is_an_error_that_says_so():
+    with pytest.raises(SandboxError, match="not a kind of fault"):
+        Sandbox(faults=["gremlins"]).start()
+
+
+def test_the_folder_is_its_users_own(sandbox):
+    for folder in folders():
+        assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_fixtures_serve_other_peoples_tests(tmp_path):
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["ai.backend.client.sandbox.fixtures"]\n')
+    (tmp_path / "test_theirs.py").write_text(
+        "from ai.backend.client import Session\n\n"
+        "def test_theirs(backendai_environment):\n"
+        "    with Session() as session:\n"
+        '        kernel = session.Kernel.get_or_create("python", name="theirs")\n'
+        '        assert kernel.execute(code="6 * 7")["console"] == [["stdout", "42"]]\n'
+    )
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,99 @@
+"""Finding what a request names, and whom it acts for."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import uuid
+from typing import Final
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session as Database
+
+from ai.backend.client.sandbox import lifecycle, model
+from ai.backend.client.sandbox.problems import Problem, invalid, not_found
+from ai.backend.client.sandbox.web import Call
+
+NAME: Final = r"^(?=.{4,64}$)\w[\w.-]*\w$"
+"""What a session may be called."""
+
+# Built once: putting a statement together takes longer than running it.
+_STALE: Final = (
+    select(model.Session)
+    .where(model.Session.access_key == bindparam("access_key"))
+    .where((model.Session.name == bindparam("name")) | (model.Session.id == bindparam("id")))
+    .order_by(model.Session.status.in_(lifecycle.DEAD), model.Session.created_at.desc())
+)
+_LIVE: Final = _STALE.where(model.Session.status.in_(lifecycle.LIVE))
+
+
+def find(database: Database, name: str, access_key: str, *, stale: bool = False) -> model.Session:
+    """A session by its name or id.
+
+    Args:
+        database: Where to look.
+        name: Its name or UUID.
+        access_key: Its owner's key.
+        stale: Take a dead one if there is no other.
+
+    Raises:
+        Problem: 404.
+    """
+    values = {"access_key": access_key, "name": name, "id": as_uuid(name)}
+    found = database.scalars(_STALE if stale else _LIVE, values).first()
+    if found is not None:
+        return found
+    raise not_found("session", f"Session (id={name}) does not exist.")
+
+
+def as_uuid(value: str) -> uuid.UUID | None:
+    """The UUID that a text is, or None."""
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        return None
+
+
+def owner_of(call: Call, database: Database, access_key: str | None) -> str:
+    """The key to act for: the caller's, or another one if the caller may.
+
+    Raises:
+        Problem: 400 or 403.
+    """
+    caller = call.caller
+    if access_key is None or access_key == caller.access_key:
+        return caller.access_key
+    keypair = database.get(model.KeyPair, access_key)
+    owner = database.get(model.User, keypair.user) if keypair is not None else None
+    if owner is None:
+        raise invalid("Unknown owner access key")
+    if caller.is_superadmin:
+        return access_key
+    if caller.role != "admin":
+        raise Problem("generic-forbidden", "Only admins can perform operations on behalf of other users.")
+    if owner.domain_name != caller.domain or owner.role == "superadmin":
+        raise Problem(
+            "generic-forbidden",
+            "Domain-admins can perform operations on behalf of other users in the same domain only.",
+        )
+    return access_key
+
+
+def start_time(value: str) -> datetime.datetime:
+    """When a batch session is to start.
+
+    Args:
+        value: ISO time, or a duration such as ``10m``, ``1d1hr`` or ``300`` (seconds).
+
+    Raises:
+        Problem: 400.
+    """
+    try:
+        moment = datetime.datetime.fromisoformat(value)
+        return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+    except ValueError:
+        parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)hr?)?(?:(\d+)m)?(?:(\d+)s?)?", value)
+        if parts is None or not any(parts.groups()):
+            raise invalid(f"not a time: {value}") from None
+        days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+        return model.now() + datetime.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

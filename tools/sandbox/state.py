@@ -1,0 +1,133 @@
+"""What one running sandbox shares: database, folder, keys, events, compute sessions."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.orm import Session as Database
+from sqlalchemy.orm import sessionmaker
+from sqlalchemy.pool import StaticPool
+
+from ai.backend.client.sandbox import model, seed
+from ai.backend.client.sandbox.events import EventHub
+from ai.backend.client.sandbox.faults import Fault
+from ai.backend.client.sandbox.tasks import Tasks
+
+if TYPE_CHECKING:
+    from ai.backend.client.sandbox.lifecycle import Kernels
+
+V4: Final = "v4.20190615"
+V7: Final = "v7.20230615"
+RELEASES: Final = {V4: "19.09.27", V7: "23.09.10"}
+"""API version that is served → release of the manager that it is modelled on."""
+
+ACCEPTED: Final = {
+    V4: frozenset(
+        {"v1.20160915", "v2.20170315", "v3.20170615", "v4.20181215", "v4.20190115", "v4.20190315", "v4.20190615"}
+    ),
+    V7: frozenset(
+        {
+            "v4.20181215", "v4.20190115", "v4.20190315", "v4.20190615", "v5.20191215", "v6.20200815", "v6.20210815",
+            "v6.20220315", "v6.20220615", "v6.20230315", "v7.20230615",
+        }
+    ),
+}  # fmt: skip
+"""API version that is served → what the version header may say."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a sandbox is started with.
+
+    Attributes:
+        api: The protocol generation: a key of :data:`RELEASES`.
+        folder: Where everything is kept.
+        mark: Value of an environment variable that every process of every session has.
+        faults: What goes wrong, and how often.
+        exec_timeout: Seconds after which a run ends in ``exec-timeout``; 0 means never.
+        rate_limit: Calls per 15 minutes and key.
+    """
+
+    api: str
+    folder: Path
+    mark: str
+    faults: tuple[Fault, ...] = ()
+    exec_timeout: float = 0.0
+    rate_limit: int = 30000
+
+
+@dataclass
+class Sandbox:
+    """The state behind the handlers. Database blocks never wait, so they cannot interleave."""
+
+    settings: Settings
+    databases: sessionmaker[Database]
+    accounts: dict[str, seed.Account]
+    kernels: Kernels = field(init=False)
+    tasks: Tasks = field(init=False)
+    events: EventHub = field(default_factory=EventHub)
+    token_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    status: str = "running"
+    endpoint: str = ""
+    started_at: datetime.datetime = field(default_factory=model.now)
+    queries_of: Callable[[str], int] = lambda _access_key: 0
+    writes: int = 0
+
+    def __post_init__(self) -> None:
+        self.tasks = Tasks(self.events)
+
+    @property
+    def v4(self) -> bool:
+        """Whether it serves the names of 19.09."""
+        return self.settings.api == V4
+
+    @property
+    def folders(self) -> Path:
+        """Where the content of virtual folders is."""
+        return self.settings.folder / "vfolders"
+
+    @contextmanager
+    def read(self) -> Iterator[Database]:
+        """Look something up. Objects stay usable after the block."""
+        with self.databases() as database:
+            yield database
+
+    @contextmanager
+    def write(self, *, accounts: bool = True) -> Iterator[Database]:
+        """Change something: kept when the block ends, forgotten when it raises.
+
+        Args:
+            accounts: False when no user, keypair or policy is changed: what is known of callers stays valid.
+        """
+        with self.databases.begin() as database:
+            yield database
+        self.writes += accounts
+
+
+def new_sandbox(settings: Settings) -> Sandbox:
+    """An empty sandbox in the folder of the settings."""
+    for name in ("vfolders", "sessions", "uploads"):
+        (settings.folder / name).mkdir(parents=True)
+    # One connection: database blocks never overlap.
+    engine = create_engine(f"sqlite:///{settings.folder / 'state.sqlite'}", poolclass=StaticPool)
+    event.listen(engine, "connect", _prepare)
+    model.Base.metadata.create_all(engine)
+    databases = sessionmaker(engine, expire_on_commit=False)
+    with databases.begin() as database:
+        accounts = seed.fill(database)
+        for keypair in database.query(model.KeyPair):
+            keypair.rate_limit = settings.rate_limit
+    return Sandbox(settings, databases, accounts)
+
+
+def _prepare(connection: object, _record: object) -> None:
+    # The file lives as long as the process: nothing has to survive a crash.
+    for pragma in ("journal_mode=MEMORY", "synchronous=OFF", "case_sensitive_like=ON"):
+        connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
