@@ -1,4 +1,4 @@
-"""The main job on the server that the BACKEND_* variables name: many code executions at once, in three calling styles.
+"""Many code executions at once, in three calling styles, on a sandbox or on the server that the BACKEND_* variables name.
 
 Starts a few compute sessions, runs the same batch of small programs in them from a plain thread (`session.map`), from
 asyncio and from gevent greenlets, checks that every program got its own output back, and destroys the sessions.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import secrets
 import statistics
 import sys
@@ -22,6 +23,7 @@ import gevent
 
 from ai.backend.client import AsyncSession, BackendError, Session
 from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.sandbox import Sandbox
 
 IMAGE = "cr.backend.ai/stable/python:3.9-ubuntu20.04"
 RESOURCES = {"cpu": 1, "mem": "256m"}
@@ -154,15 +156,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sessions", type=int, default=4, help="compute sessions to start (default 4)")
     parser.add_argument("--calls", type=int, default=40, help="programs to run per calling style (default 40)")
+    parser.add_argument("--sandbox", action="store_true", help="start a sandbox manager and run on it")
     options = parser.parse_args()
     if options.sessions < 1 or options.calls < 1:
         parser.error("--sessions and --calls must be at least 1")
 
+    if not options.sandbox:
+        return demonstrate(options.sessions, options.calls)
+    with Sandbox() as sandbox:
+        os.environ.update(sandbox.environment)
+        return demonstrate(options.sessions, options.calls)
+
+
+def demonstrate(sessions: int, calls: int) -> int:
+    """Run the demonstration; its exit status."""
     batch = secrets.token_hex(3)
-    names = [f"demo-{batch}-{number}" for number in range(options.sessions)]
+    names = [f"demo-{batch}-{number}" for number in range(sessions)]
 
     def runs() -> list[Run]:
-        return [Run(names[number % len(names)], number) for number in range(options.calls)]
+        return [Run(names[number % len(names)], number) for number in range(calls)]
 
     failures: list[str] = []
     with Session() as session:
@@ -178,7 +190,7 @@ def main() -> int:
             clock = time.perf_counter()
             for kernel in session.map(start, names):
                 print(f"  {kernel.name}: {kernel.status}")
-            print(f"started in {time.perf_counter() - clock:.1f} s; {options.calls} programs per calling style\n")
+            print(f"started in {time.perf_counter() - clock:.1f} s; {calls} programs per calling style\n")
             print(HEADER)
             for style in (partial(from_a_thread, session), from_asyncio, from_gevent):
                 report = style(runs())

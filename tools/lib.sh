@@ -60,17 +60,20 @@ refuse_vendor() { # refuse_vendor PYTHON
     fi
 }
 
-project_venv() { # makes or refreshes $PROJECT_VENV; quick when setup.py has not changed
-    local key python=$PROJECT_VENV/bin/python
+project_venv() { # project_venv [EXTRAS]: makes or refreshes $PROJECT_VENV; quick when setup.py has not changed
+    local extras=${1:-test,dev} sum key known python=$PROJECT_VENV/bin/python
     find_python
     [ ! -x "$python" ] || refuse_vendor "$python"
-    key=$({ echo "$ROOT" && cat "$ROOT/setup.py" "$ROOT/client/_version.py"; } | sha256sum)
-    if [ "$(cat "$PROJECT_VENV/.key" 2> /dev/null)" != "$key" ] || ! "$python" -c '' 2> /dev/null; then
+    sum=$({ echo "$ROOT" && cat "$ROOT/setup.py" "$ROOT/client/_version.py"; } | sha256sum)
+    known=$(cat "$PROJECT_VENV/.key" 2> /dev/null || true)
+    key="$sum $extras"
+    # An environment that has everything has the fewer extras of a demo too.
+    if [[ $known != "$key" && $known != "$sum test,dev" ]] || ! "$python" -c '' 2> /dev/null; then
         { [ -w "$ROOT" ] && { [ ! -e "$PROJECT_VENV" ] || [ -w "$PROJECT_VENV" ]; }; } ||
             die "no write access to $ROOT or $PROJECT_VENV: work on a copy of your own"
         say "installing into $PROJECT_VENV"
         "$python" -c '' 2> /dev/null || new_venv "$PROJECT_VENV"
-        logged "$python" -m pip install -q --disable-pip-version-check -e "${ROOT}[test,dev]"
+        logged "$python" -m pip install -q --disable-pip-version-check -e "${ROOT}[$extras]"
         refuse_vendor "$python"
         echo "$key" > "$PROJECT_VENV/.key"
     fi
