@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ai.backend.client.actors.hub import monotonic
@@ -35,6 +35,43 @@ class Offload(Generic[T]):
         return f"<Offload {getattr(self.function, '__qualname__', self.function)!s}>"
 
 
+class Pause:
+    """A step of a recipe that waits, without a thread or a lane.
+
+    Args:
+        seconds: How long.
+    """
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __repr__(self) -> str:
+        return f"<Pause {self.seconds:.3f} s>"
+
+
+class Gather(Generic[T]):
+    """A step of a recipe that runs other recipes, many at once, and is answered with the list of their values.
+
+    Each runs as a call of its own, without an in-flight slot or deadline of its own: it ends with the call that gathers
+    it. The first error that one of them raises ends the others and is raised in the gathering recipe.
+
+    Args:
+        recipes: The recipes. Asked for the next one whenever one may start, on the hub: it must not block.
+        concurrency: How many run at once.
+    """
+
+    __slots__ = ("concurrency", "recipes")
+
+    def __init__(self, recipes: Iterable[Generator[Any, Any, T]], concurrency: int) -> None:
+        self.recipes: Iterator[Generator[Any, Any, T]] = iter(recipes)
+        self.concurrency = concurrency
+
+    def __repr__(self) -> str:
+        return f"<Gather {self.concurrency} at once>"
+
+
 class Options(NamedTuple):
     """Limits of one call.
 
@@ -43,12 +80,14 @@ class Options(NamedTuple):
         deadline: Seconds for the call as a whole, from submission; None: no limit.
         retries: How many times a failed attempt may be repeated.
         explicit: Whether the caller asked for these limits, so that they hold even where a request asks for more time.
+        fixed: Whether the caller asked for the deadline, so that it holds even for a transfer that makes progress.
     """
 
     timeout: float | None
     deadline: float | None
     retries: int
     explicit: bool = False
+    fixed: bool = False
 
 
 class Owner(Protocol):
@@ -91,7 +130,10 @@ class Call:
         attempts: How many times the current request was sent so far.
         sent_to: Endpoint of the latest attempt.
         slot: Whether it holds an in-flight slot.
+        parent: The call that gathers this one, if any.
     """
+
+    parent: Call | None = None  # on the class: only gathered calls have another
 
     __slots__ = (
         "accepted", "actor", "attempts", "deadline", "ended", "future", "lane", "name", "options", "owner",
@@ -125,6 +167,11 @@ class Call:
         """``Proxy.function``."""
         return f"{self.actor}.{self.name}"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether something of it is under way: a lane works on it, or it gathers others."""
+        return self.lane is not None or self.step.__class__ is Gather
+
     def abandon(self) -> None:
         """The future was cancelled: give up what is under way. Any thread."""
         self.owner.abandon(self)
@@ -136,3 +183,19 @@ class Call:
     def run_callbacks(self, function: Callable[[], object]) -> None:
         """Run the future's callbacks where users' code belongs."""
         self.owner.run_callbacks(function)
+
+
+class GatheredCall(Call):
+    """A recipe that another call gathers. It has neither slot nor deadline, and ends with that call.
+
+    Args:
+        parent: The gathering call.
+        recipe: The recipe, not yet started.
+    """
+
+    __slots__ = ("parent",)
+
+    def __init__(self, parent: Call, recipe: Generator[Any, Any, Any]) -> None:
+        options = parent.options._replace(deadline=None)
+        super().__init__(parent.owner, parent.name, parent.actor, recipe, options, slot=False)
+        self.parent = parent

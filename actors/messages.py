@@ -45,6 +45,18 @@ class Finished(NamedTuple):
         return f"Finished({self.call!r})"
 
 
+class Gathered(NamedTuple):
+    """Supervisor → itself: a recipe that ``call`` gathers has ended."""
+
+    call: Call
+    child: Call
+    value: Any
+    error: BaseException | None
+
+    def __repr__(self) -> str:
+        return f"Gathered({self.call!r})"
+
+
 class Crashed(NamedTuple):
     """Function actor → supervisor: the handler failed in a way that no recipe should."""
 

@@ -24,6 +24,7 @@ from ai.backend.client.functions._archive import unpack_reply
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions._upload import MAX_FILES, path_list, path_text, read_attachments
 from ai.backend.client.functions.base import Offload, Recipe, expect_object
+from ai.backend.client.functions.replies import FileNames, SessionFiles
 from ai.backend.client.request import Response
 
 MAX_DOWNLOADS: Final = 5
@@ -71,7 +72,7 @@ def download(
     files: Sequence[PathLike],
     dest: PathLike = ".",
     show_progress: bool = False,  # noqa: ARG001  # the vendor's signature
-) -> Recipe[dict[str, list[str]]]:
+) -> Recipe[FileNames]:
     """Copy files or directories out of the session.
 
     Args:
@@ -127,12 +128,12 @@ def download_single(kernel: SessionIdentity[Any], file: PathLike) -> Recipe[byte
     return content
 
 
-def list_files(kernel: SessionIdentity[Any], path: PathLike = ".") -> Recipe[dict[str, Any]]:
+def list_files(kernel: SessionIdentity[Any], path: PathLike = ".") -> Recipe[SessionFiles]:
     """List a directory of the session.
 
     Args:
         kernel: The session; bound by the proxy class.
-        path: The directory, relative to ``/home/work``; default: that one itkernel.
+        path: The directory, relative to ``/home/work``; default: that one itself.
 
     Returns:
         ``{"files": text, "errors": text, "abspath": text}``. ``files`` is *JSON text*: a list of objects with
@@ -146,4 +147,4 @@ def list_files(kernel: SessionIdentity[Any], path: PathLike = ".") -> Recipe[dic
     here.
     """
     response = yield request_about(kernel, "GET", "/files", json={"path": path_text("path", path)})
-    return expect_object(response)
+    return expect_object(response, shape=SessionFiles)

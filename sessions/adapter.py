@@ -20,6 +20,7 @@ from requests.utils import should_bypass_proxies
 from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub
 from ai.backend.client.config import APIConfig
+from ai.backend.client.sessions.bodies import Origin, StreamPool, TLSStreamPool
 from ai.backend.client.sessions.endpoints import Endpoint
 from ai.backend.client.sessions.pool import LanePool, PlainReply, TLSLanePool, connection_classes
 from ai.backend.client.sessions.prepare import PreparedAttempt
@@ -122,12 +123,15 @@ class LaneAdapter(HTTPAdapter):
             )
             pool.ConnectionCls = self._classes[endpoint.scheme == "https"]
         else:
-            pool = (TLSLanePool if endpoint.scheme == "https" else LanePool)(
-                endpoint.host_name, endpoint.port, **options
-            )
+            plain, secure = (StreamPool, TLSStreamPool) if isinstance(endpoint, Origin) else (LanePool, TLSLanePool)
+            pool = (secure if endpoint.scheme == "https" else plain)(endpoint.host_name, endpoint.port, **options)
             pool.ConnectionCls = self._classes[endpoint.scheme == "https"]
         self._pools.append(pool)
         return pool
+
+    def is_proxied(self, endpoint: Endpoint) -> bool:
+        """Whether requests to an endpoint go through a proxy."""
+        return self._proxy_for(endpoint) is not None
 
     def _proxy_for(self, endpoint: Endpoint) -> str | None:
         proxy = self._config.proxies.get(endpoint.scheme)

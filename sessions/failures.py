@@ -6,6 +6,7 @@ the operating system's own.
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ FAILURES = (ours.BackendError, requests.RequestException, u3.HTTPError, OSError,
 
 Anything else is a defect, and ends as :class:`~ai.backend.client.exceptions.ActorCrashed`.
 """
+
+_LOST_BEHIND_A_PROXY = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 _CAUSES = (ssl.SSLError, socket.gaierror, OSError)
 
@@ -60,8 +63,10 @@ _RULES = (
     _Rule((u3.NameResolutionError, socket.gaierror), ours.NeverSent, "the host name could not be resolved"),
     _Rule((u3.NewConnectionError, NothingSent), ours.NeverSent, "no connection"),
     _Rule((u3.ConnectTimeoutError, requests.ConnectTimeout), ours.ConnectTimeout, "no connection in time"),
-    _Rule((u3.ProxyError, requests.exceptions.ProxyError), ours.NeverSent, "no connection through the proxy"),
     _Rule((Unanswered,), ours.ConnectionLost, "the server closed the connection instead of answering"),
+    # urllib3 calls it the proxy's error when the answer is lost behind one, for the connection is closed by then.
+    _Rule(_LOST_BEHIND_A_PROXY, ours.ConnectionLost, "the answer is incomplete"),
+    _Rule((u3.ProxyError, requests.exceptions.ProxyError), ours.NeverSent, "no connection through the proxy"),
     _Rule((u3.ReadTimeoutError, requests.ReadTimeout), ours.ReadTimeout, "the server was silent for too long"),
     _Rule((u3.DecodeError, requests.exceptions.ContentDecodingError), ours.ProtocolError, "the body cannot be decoded"),
     _Rule((u3.InvalidChunkLength, MalformedAnswer), ours.ProtocolError, "the answer is malformed"),

@@ -58,6 +58,7 @@ MAX_DIGITS = 18
 _INTERIM = frozenset({b"100", b"102", b"103"})
 NO_CONTENT = 204
 NOT_MODIFIED = 304
+ERRORS = 400
 
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class _PrefixedReader(io.RawIOBase):
     def __init__(self, owner: _Prefixed, sock: sockets.HubSocket, read: bytes) -> None:
         self.owner = owner
         self._sock = sock
-        self._rest = sock.makefile()  # never read: keeps the socket open until it is closed
+        self._rest = sock.makefile(buffering=0)  # never read: keeps the socket open until it is closed
         self._read = read
         self._handed_out = 0
 
@@ -186,6 +187,10 @@ class _HubConnection(_Connection):
 
     hub: Hub
 
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        """urllib3's own way of sending. It logs the URL that its pool was given, so a secret one travels apart."""
+        super().request(method, getattr(headers, "secret_target", url), body, headers, **options)
+
     def _new_conn(self) -> Any:
         """urllib3's hook: a connected socket. Repeats urllib3's mapping of errors."""
         host = self._dns_host.strip("[]")
@@ -209,17 +214,21 @@ def connection_classes(hub: Hub) -> tuple[type[HTTPConnection], type[HTTPSConnec
     return plain, secure
 
 
-class _ShortWay:
-    """The plain exchange. Mixed into urllib3's pools; needs ``host_header``. Lanes of one hub only: takes no lock."""
+class ShortWay:
+    """The plain exchange. Mixed into urllib3's pools. Lanes of one hub only: takes no lock."""
 
-    host_header: str
+    streams = False
+    """Whether bodies may be larger than memory; see :mod:`~ai.backend.client.sessions.bodies`."""
 
     def _open_short_way(self) -> None:
         self._idle: collections.deque[Any] = collections.deque()
 
     def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> Any:
+        """urllib3's hook: one exchange."""
         plain_body = body is None or body.__class__ is bytes
-        if not plain_body or method == "HEAD" or options.get("chunked") or options.get("preload_content", True):
+        if (
+            not plain_body or method == "HEAD" or options.get("chunked") or options.get("preload_content", True)
+        ) and not self.streams:
             return super().urlopen(method, url, body=body, headers=headers, **options)  # type: ignore[misc]
         timeout = options["timeout"]
         connection, reused = self._take(timeout.connect_timeout)
@@ -276,10 +285,10 @@ class _ShortWay:
             raise
         return connection, False
 
-    def _ask(self, connection: Any, method: str, url: str, headers: Any, body: bytes | None, reused: bool) -> bytes:
+    def _ask(self, connection: Any, method: str, url: str, headers: Any, body: Any, reused: bool) -> bytes:
         """Send the request; returns the first bytes of the answer."""
         sock: sockets.HubSocket = connection.sock
-        block = _block(method, url, headers, body)
+        block = request_block(method, url, headers, body)
         try:
             sent = sock.send_some(block)
         except OSError as error:
@@ -301,10 +310,10 @@ class _ShortWay:
     ) -> tuple[Any, bool | None]:
         """Returns the answer, and whether the connection can serve another: None when the answer itself will say so."""
         sock: sockets.HubSocket = connection.sock
-        data, end = _read_head(sock, data)
+        data, end = read_head(sock, data)
         line = _STATUS_LINE.match(data)
         while line is not None and line[1] in _INTERIM:
-            data, end = _read_head(sock, data[end + 4 :])
+            data, end = read_head(sock, data[end + 4 :])
             line = _STATUS_LINE.match(data)
         if line is None or end < 0:
             return self._long_way(connection, method, url, data, options), None
@@ -315,10 +324,16 @@ class _ShortWay:
             return self._long_way(connection, method, url, data, options), None
         content = data[end + 4 :]
         if len(content) < wanted:
+            if self.streams and status < ERRORS:
+                return self._rest_to_come(connection, status, line[2] or b"", head, content, wanted), None
             content = _read_rest(sock, content, wanted)
         keep = len(content) == wanted  # more would be the answer to a question that was not asked
         reply = PlainReply(status, (line[2] or b"").decode("latin-1"), head, content if keep else content[:wanted])
         return reply, keep
+
+    def _rest_to_come(self, connection: Any, status: int, reason: bytes, head: bytes, start: bytes, length: int) -> Any:
+        """A plain answer of which only the start was read."""
+        raise NotImplementedError
 
     def _long_way(self, connection: Any, method: str, url: str, data: bytes, options: dict[str, Any]) -> Any:
         """The library's own reading of an answer that is not plain; the pool gets the connection back from it."""
@@ -351,7 +366,7 @@ class _ShortWay:
 class _GiveBack:
     """What a response of the long way believes to be its pool."""
 
-    def __init__(self, pool: _ShortWay, will_close: bool, sock: _Prefixed) -> None:
+    def __init__(self, pool: ShortWay, will_close: bool, sock: _Prefixed) -> None:
         self._pool = pool
         self._will_close = will_close
         self._sock = sock
@@ -393,12 +408,13 @@ def _plain_length(head: bytes, status: int) -> int | None:
     return 0 if status == NO_CONTENT else int(length)
 
 
-def _block(method: str, url: str, headers: Headers, body: bytes | None) -> bytes:
+def request_block(method: str, url: str, headers: Headers, body: bytes | None) -> bytes:
+    """A request as it is sent."""
     head = f"{method} {url} HTTP/1.1\r\n{headers.text}\r\n".encode("latin-1")
     return head + body if body else head
 
 
-def _read_head(sock: sockets.HubSocket, data: bytes) -> tuple[bytes, int]:
+def read_head(sock: sockets.HubSocket, data: bytes) -> tuple[bytes, int]:
     """Read until the end of the headers.
 
     Returns:
@@ -434,7 +450,7 @@ def _read_rest(sock: sockets.HubSocket, content: bytes, wanted: int) -> bytes:
     return b"".join(parts)
 
 
-class LanePool(_ShortWay, HTTPConnectionPool):  # type: ignore[misc]  # urlopen takes urllib3's options as they come
+class LanePool(ShortWay, HTTPConnectionPool):  # type: ignore[misc]  # urlopen takes urllib3's options as they come
     """Connections to an http endpoint."""
 
     def __init__(self, host: str, port: int, **options: Any) -> None:
@@ -442,7 +458,7 @@ class LanePool(_ShortWay, HTTPConnectionPool):  # type: ignore[misc]  # urlopen 
         self._open_short_way()
 
 
-class TLSLanePool(_ShortWay, HTTPSConnectionPool):  # type: ignore[misc]  # see LanePool
+class TLSLanePool(ShortWay, HTTPSConnectionPool):  # type: ignore[misc]  # see LanePool
     """Connections to an https endpoint."""
 
     def __init__(self, host: str, port: int, **options: Any) -> None:

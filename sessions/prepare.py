@@ -18,10 +18,12 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.filepost import encode_multipart_formdata
 
 from ai.backend.client import auth
+from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.request import AttachedFile, Request
 from ai.backend.client.sessions.endpoints import Endpoint
+from ai.backend.client.transfer import Transfer
 
 _PLAIN_PATH = re.compile(
     r"[A-Za-z0-9\-._~!$&'()*+,;=:@/]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9\-._~!$&'()*+,;=:@/]*)*"
@@ -87,6 +89,25 @@ class Headers(MutableMapping[str, str]):
         return self._parsed().copy()
 
 
+class HidingHeaders(Headers):
+    """Headers of a request whose URL must not be seen by who logs URLs.
+
+    Args:
+        text: Header lines.
+        secret_target: What really stands on the request line.
+    """
+
+    __slots__ = ("secret_target",)
+
+    def __init__(self, text: str, secret_target: str) -> None:
+        super().__init__(text)
+        self.secret_target = secret_target
+
+    def copy(self) -> Any:
+        """A copy that hides as well."""
+        return HidingHeaders(self.text, self.secret_target)
+
+
 class PreparedAttempt(requests.PreparedRequest):
     """A prepared request that knows its endpoint and its target.
 
@@ -95,7 +116,7 @@ class PreparedAttempt(requests.PreparedRequest):
         target: Path and query, exactly as signed and sent.
     """
 
-    def __init__(self, endpoint: Endpoint, method: str, target: str, headers: Headers, body: bytes | None) -> None:
+    def __init__(self, endpoint: Endpoint, method: str, target: str, headers: Headers, body: Any) -> None:
         self.endpoint = endpoint
         self.target = target
         self.method = method
@@ -151,9 +172,9 @@ class Preparer:
         text = self._prelude(endpoint, version)
         if version:
             date = self._date()
-            text += f"Date: {date}\r\nContent-Type: {content_type}\r\n"
+            text += f"Date: {date}\r\nContent-Type: {content_type}\r\n" if content_type else f"Date: {date}\r\n"
             if self._signs and not request.anonymous:
-                text += self._authorization(method, target, date, endpoint, content_type, version, body)
+                text += self._authorization(method, target, date, endpoint, content_type or NO_TYPE, version, body)
         if body is not None:
             text += f"Content-Length: {len(body)}\r\n"
         elif method in _BODY_METHODS:
@@ -164,6 +185,44 @@ class Preparer:
                 if name.lower() != "content-type":  # taken above, since it is signed
                     headers[_checked_header(name, value)] = value
         return PreparedAttempt(endpoint, method, target, headers, body)
+
+    def prepare_transfer(
+        self, request: Transfer, origin: Endpoint, version: str, body: Any, length: int | None, hides: bool
+    ) -> PreparedAttempt:
+        """Make one attempt of a transfer.
+
+        Args:
+            request: What the recipe asked for.
+            origin: Where it goes.
+            version: The API version to announce to a manager.
+            body: The body: bytes, an iterable of them, or None.
+            length: Its length; None: there is none.
+            hides: Whether somebody on the way logs URLs.
+        """
+        method, content_type = request.method, request.content_type
+        _checked_header("Content-Type", content_type)
+        if request.url is None:
+            target = self.target(request, origin)
+            date = self._date()
+            text = f"{self._prelude(origin, version)}Date: {date}\r\nContent-Type: {content_type}\r\n"
+            if self._signs:
+                covered = body if body.__class__ is bytes else None  # a form's content never is
+                text += self._authorization(method, target, date, origin, content_type, version, covered)
+        else:
+            target = request.target
+            text = f"Host: {origin.host}\r\nUser-Agent: {self._config.user_agent}\r\n"
+            if body is not None:
+                text += f"Content-Type: {content_type}\r\n"
+        if request.sink is not None:
+            text += "Accept-Encoding: identity\r\n"
+        if length is not None or method in _BODY_METHODS:
+            text += f"Content-Length: {length or 0}\r\n"
+        for name, value in request.headers.items():
+            text += f"{_checked_header(name, value)}: {value}\r\n"
+        if not hides or request.url is None:
+            return PreparedAttempt(origin, method, target, Headers(text), body)
+        sent = origin.origin + target if origin.scheme == "http" else target  # see LaneAdapter.request_url
+        return PreparedAttempt(origin, method, redact_url(target), HidingHeaders(text, sent), body)
 
     def _date(self) -> str:
         """The time as :meth:`datetime.datetime.isoformat` writes it, in UTC; its text is new once a second only."""
@@ -233,6 +292,10 @@ class Preparer:
         return f"Authorization: {auth.authorization(config.access_key, signature, config.hash_type)}\r\n"
 
 
+NO_TYPE = "application/octet-stream"
+"""What the server signs with when a request has no ``Content-Type``, as those that open event streams and WebSockets
+have none (README §3 of the manager's own client signs the same)."""
+
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -242,7 +305,7 @@ def _part(file: AttachedFile) -> tuple[str, bytes, str]:
     return file.filename, file.stream, file.content_type
 
 
-_KNOWN_TYPES = frozenset({"text/plain", "application/json", "application/octet-stream"})
+_KNOWN_TYPES = frozenset({"", "text/plain", "application/json", "application/octet-stream"})
 
 _OURS = frozenset(
     {"authorization", "content-length", "date", "host", "transfer-encoding", "x-backendai-version", "connection"}

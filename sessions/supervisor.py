@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
-from ai.backend.client.actors.call import Call, Offload, Options
+from ai.backend.client.actors.call import Call, Gather, Offload, Options, Pause
 from ai.backend.client.actors.deadlines import InFlight
 from ai.backend.client.actors.function import FunctionActor
 from ai.backend.client.actors.future import CallFuture
@@ -28,6 +28,7 @@ from ai.backend.client.actors.messages import (
     Crashed,
     Drained,
     Finished,
+    Gathered,
     Invoke,
     Received,
     Send,
@@ -46,6 +47,7 @@ from ai.backend.client.exceptions import (
     SessionClosed,
 )
 from ai.backend.client.request import Request
+from ai.backend.client.sessions.gathering import Gathering
 from ai.backend.client.sessions.transport import Transport
 from ai.backend.client.versioning import format_api_version, negotiate
 
@@ -95,6 +97,7 @@ class Supervisor(TurnActor):
         self._probe_options = Options(config.read_timeout or None, config.deadline or None, config.retries)
         self._probe: Call | None = None
         self._held_back: dict[Call, None] = {}
+        self._gatherings: dict[Call, Gathering] = {}
         self._functions: dict[str, FunctionActor] = {}
         self._undrained: set[str] = set()
         self._budget = RestartBudget()
@@ -103,6 +106,7 @@ class Supervisor(TurnActor):
         self._fatal: BaseException | None = None
         self.in_flight = InFlight(hub, self._expired, self._emptied)
         self.transport = make_transport(self)
+        self.transport.progressed = self._progressed
         if not probes:
             self._use_version(config.parsed_version)
 
@@ -119,6 +123,8 @@ class Supervisor(TurnActor):
             self._invoke(message)
         elif kind is Cancel:
             self._give_up(message.call)
+        elif kind is Gathered:
+            self._child_ended(message)
         elif kind is Crashed:
             self._function_crashed(message)
         elif kind is Close:
@@ -166,13 +172,41 @@ class Supervisor(TurnActor):
         if isinstance(step, Request):
             hold = step.hold
             if hold is not None and not call.options.explicit:
-                self.in_flight.extend(call, hold)
+                self._extend(call, hold)
         elif not isinstance(step, Offload):
-            self._deliver_crash(
-                call, TypeError(f"{call.full_name} yielded {type(step).__name__}, not a Request or an Offload")
-            )
+            self._do_without_lane(call, step)
             return
         self.transport.run(call, step)
+
+    def _do_without_lane(self, call: Call, step: Any) -> None:
+        if isinstance(step, Gather):
+            self._gatherings[call] = Gathering(call, step, self.mailbox.put)
+            self._gather_more(call)
+        elif isinstance(step, Pause):
+            call.timer = self.hub.later(step.seconds, lambda: self._resume(call))
+        else:
+            name = type(step).__name__
+            self._deliver_crash(call, TypeError(f"{call.full_name} yielded {name}, which is no step of a recipe"))
+
+    def _resume(self, call: Call) -> None:
+        call.timer = None
+        self.deliver(call, None, None)
+
+    def _extend(self, call: Call, limit: float) -> None:
+        """Let a call, and those that gather it, live for ``limit`` seconds from now."""
+        alive: Call | None = call
+        while alive is not None:
+            self.in_flight.extend(alive, limit)
+            alive = alive.parent
+
+    def _progressed(self, call: Call) -> None:
+        """A transfer gets on: a deadline that nobody asked for counts from now, that of whoever gathers it too."""
+        alive: Call | None = call
+        while alive is not None:
+            limit = alive.options.deadline
+            if limit is not None and not alive.options.fixed:
+                self.in_flight.extend(alive, limit)
+            alive = alive.parent
 
     def _deliver_crash(self, call: Call, error: BaseException) -> None:
         self.mailbox.put(Crashed(call.actor, call, error))
@@ -186,6 +220,40 @@ class Supervisor(TurnActor):
         """The transport raised what it should not."""
         self.hub.hand_on(error)
         self._deliver_crash(call, error)
+
+    # -- gathered calls ------------------------------------------------------------------------------------------------
+
+    def _gather_more(self, parent: Call) -> None:
+        gathering = self._gatherings[parent]
+        try:
+            while (child := gathering.next_child()) is not None:
+                self.in_flight.add(child)
+                self._function(child.actor).mailbox.put(Invoke(child))
+        except Exception as error:  # noqa: BLE001  # of whoever makes the recipes: raised in the one that gathers them
+            self._end_gathering(parent)
+            self.deliver(parent, None, error)
+            return
+        if gathering.is_complete:
+            del self._gatherings[parent]
+            self.deliver(parent, gathering.values, None)
+
+    def _child_ended(self, message: Gathered) -> None:
+        parent, child = message.call, message.child
+        gathering = self._gatherings.get(parent)
+        if gathering is None or child not in gathering.running:
+            return
+        gathering.ended(child, message.value)
+        if message.error is not None:
+            self._end_gathering(parent)
+            self.deliver(parent, None, message.error)
+        else:
+            self._progressed(parent)
+            self._gather_more(parent)
+
+    def _end_gathering(self, parent: Call) -> None:
+        gathering = self._gatherings.pop(parent, None)
+        for child in () if gathering is None else list(gathering.running):
+            self._give_up(child)
 
     # -- function actors ----------------------------------------------------------------------------------------------
 
@@ -248,6 +316,7 @@ class Supervisor(TurnActor):
         call.ended = True  # first, so that nothing that follows is delivered
         self._held_back.pop(call, None)
         self._backlog.pop(call, None)
+        self._end_gathering(call)
         self.transport.abandon(call)
         try:
             call.recipe.close()
@@ -382,7 +451,7 @@ def _locate(error: BaseException, call: Call) -> None:
     if not isinstance(error, BackendError):
         return
     step = call.step
-    if error.method is None and step.__class__ is Request:
+    if error.method is None and isinstance(step, Request):
         error.method, error.path = step.method, "/" + step.path
         error.endpoint = getattr(call.sent_to, "url", None)
     if error.attempts is None and step is not None:

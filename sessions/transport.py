@@ -18,15 +18,20 @@ from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectT
 from ai.backend.client.request import AttachedFile, Request, Response
 from ai.backend.client.sessions import log
 from ai.backend.client.sessions.adapter import LaneAdapter
+from ai.backend.client.sessions.bodies import Origin, SourceFailed
 from ai.backend.client.sessions.cookies import WebCookies
 from ai.backend.client.sessions.endpoints import Endpoints
 from ai.backend.client.sessions.failures import FAILURES, translate
 from ai.backend.client.sessions.pool import BODY_LIMIT, MalformedAnswer
 from ai.backend.client.sessions.prepare import Preparer, with_cookies
 from ai.backend.client.sessions.retry import RetryPolicy
+from ai.backend.client.sessions.transfers import SinkFailed, outcome, outgoing, pour
+from ai.backend.client.transfer import Transfer
 
 _NO_HEADERS: Mapping[str, str] = {}
 
+PROGRESS_STEP = 0.05
+"""Seconds between two notes that a body moves, at least."""
 
 Deliver = Callable[[Call, Any, BaseException | None], object]
 """Where answers go: back to the recipe."""
@@ -51,6 +56,8 @@ class Transport:
         self._endpoints = Endpoints(config.endpoints)
         self._preparer = Preparer(config)
         self._adapter = LaneAdapter(hub, config)
+        self._origins: dict[str, Origin] = {}
+        self.progressed: Callable[[Call], object] = _ignore  # told of transfers that get on
         self._retry = RetryPolicy()
         self._lanes = Lanes(hub, config.lanes, self._work, failed)
         self._timeouts: dict[float | None, Timeout] = {}
@@ -79,9 +86,13 @@ class Transport:
     # -- on a lane ----------------------------------------------------------------------------------------------------
 
     def _work(self, call: Call, step: Any) -> None:
-        if isinstance(step, Offload):
-            self._offload(call, step)
-            return
+        if step.__class__ is not Request:
+            if isinstance(step, Offload):
+                self._offload(call, step)
+                return
+            if isinstance(step, Transfer):
+                self._transfer(call, step)
+                return
         request: Request = step
         if request.files is not None and not self._read_files(call, request):
             return
@@ -99,15 +110,77 @@ class Transport:
         self._retry.quota.give()
         self._deliver(call, answer, None)
 
+    def _transfer(self, call: Call, request: Transfer) -> None:
+        call.attempts += 1
+        headers = _NO_HEADERS
+        poured = False
+        try:
+            moved = self._mover(call, request)
+            body, length = outgoing(self._hub, request, moved)
+            raw = self._exchange_transfer(call, request, body, length)
+            if length is not None and request.source is not None:
+                moved(length)
+            headers = raw.headers if raw.status_code >= 400 else _NO_HEADERS
+            poured = request.sink is not None and 200 <= raw.status_code < 300
+            answer = pour(self._hub, raw, request, moved) if poured else self._read(raw, request)
+        except (SourceFailed, SinkFailed) as failed:
+            self._deliver(call, None, failed.error)
+            return
+        except FAILURES as error:
+            self._attempt_failed(call, request, translate(error), headers, final=poured)
+            return
+        call.sent_to.succeeded()
+        self._retry.quota.give()
+        self.progressed(call)
+        self._deliver(call, answer, None)
+
+    def _mover(self, call: Call, request: Transfer) -> Callable[[int], None]:
+        """What is told how many bytes of a body have moved."""
+        on_bytes = request.on_bytes
+        told = monotonic()
+
+        def moved(count: int) -> None:
+            nonlocal told
+            if on_bytes is not None:
+                on_bytes(count, call.run_callbacks)
+            now = monotonic()
+            if now - told >= PROGRESS_STEP:
+                told = now
+                self.progressed(call)
+
+        return moved
+
+    def _exchange_transfer(self, call: Call, request: Transfer, body: Any, length: int | None) -> requests.Response:
+        if request.url is None:
+            endpoint = call.sent_to = self._endpoints.choose(call.sent_to if call.attempts > 1 else None)
+            origin = self._origin(endpoint.url)
+        else:
+            origin = call.sent_to = self._origin("/".join(request.url.split("/", 3)[:3]))
+        hides = self._adapter.is_proxied(origin)
+        attempt = self._preparer.prepare_transfer(request, origin, self.version, body, length, hides)
+        if self._cookies is not None and request.url is None:
+            with_cookies(attempt, self._cookies.header(attempt))
+        timeout: Any = self._timeout(call, request)
+        raw: requests.Response = self._adapter.send(attempt, timeout=timeout)
+        if self._is_heard(logging.DEBUG):
+            self._log.debug("answered", **self._context(call, request), status=raw.status_code)
+        return raw
+
+    def _origin(self, url: str) -> Origin:
+        origin = self._origins.get(url)
+        if origin is None:
+            origin = self._origins[url] = Origin(url)
+        return origin
+
     def _offload(self, call: Call, step: Offload[Any]) -> None:
-        value, error = self._hub.offload(_outcome, step.function, step.args)
+        value, error = self._hub.offload(outcome, step.function, step.args)
         self._deliver(call, value, error)
 
     def _read_files(self, call: Call, request: Request) -> bool:
         """Read the streams of an upload once, so that every attempt sends the same."""
         if all(isinstance(file.stream, bytes) for file in request.files or ()):
             return True
-        files, error = self._hub.offload(_outcome, _read_streams, (request.files,))
+        files, error = self._hub.offload(outcome, _read_streams, (request.files,))
         if error is None:
             request.files = files
             return True
@@ -117,13 +190,15 @@ class Transport:
     def _exchange(self, call: Call, request: Request) -> requests.Response:
         endpoint = call.sent_to = self._endpoints.choose(call.sent_to if call.attempts > 1 else None)
         attempt = self._preparer.prepare(request, endpoint, self.version)
+        if request.stream is not None:
+            attempt.headers.update(request.stream.headers())
         if self._cookies is not None:
             with_cookies(attempt, self._cookies.header(attempt))
         # Looked up for each call: mocking libraries replace HTTPAdapter.send later than we are made.
         timeout: Any = self._timeout(call, request)  # the stubs forget that it may be a Timeout
         raw: requests.Response = self._adapter.send(attempt, timeout=timeout)
         if self._cookies is not None and self._cookies.keep(attempt, raw.raw):
-            _, error = self._hub.offload(_outcome, self._cookies.save, ())
+            _, error = self._hub.offload(outcome, self._cookies.save, ())
             if error is not None:  # the answer is good all the same
                 self._log.warning("the cookie file could not be written", error=type(error).__name__)
         if self._is_heard(logging.DEBUG):
@@ -142,22 +217,32 @@ class Transport:
         return timeout
 
     def _read(self, raw: requests.Response, request: Request) -> Response:
+        if request.stream is not None and request.stream.expects(raw.status_code):
+            opened: Response = request.stream.adopt(raw)
+            return opened
         try:
             content = raw.content if getattr(raw, "_content_consumed", False) else _read_body(raw)
         except ValueError as error:  # http.client's arithmetic on odd framing
             raise MalformedAnswer("its framing is broken") from error
         if not request.check_status or 200 <= raw.status_code < 400:
             return Response(raw.status_code, content, raw)
+        if isinstance(request, Transfer):
+            content = request.without_secrets(content)
         raise BackendAPIError(raw.status_code, raw.reason or "", content)
 
-    def _attempt_failed(self, call: Call, request: Request, error: BackendError, headers: Mapping[str, str]) -> None:
+    def _attempt_failed(
+        self, call: Call, request: Request, error: BackendError, headers: Mapping[str, str], final: bool = False
+    ) -> None:
         if call.ended:
             return
         endpoints = self._endpoints
         endpoint = call.sent_to
         if endpoint is not None and isinstance(error, NeverSent | ConnectTimeout):
             endpoints.failed(endpoint)
-        wait = self._retry.delay(request, error, call.attempts, call.options.retries, len(endpoints.all), headers)
+        wait = None
+        if not final:
+            choices = 1 if isinstance(endpoint, Origin) else len(endpoints.all)
+            wait = self._retry.delay(request, error, call.attempts, call.options.retries, choices, headers)
         if wait is not None and call.deadline is not None and monotonic() + wait >= call.deadline:
             wait = None
         if self._is_heard(logging.INFO):
@@ -188,6 +273,10 @@ class Transport:
         }
 
 
+def _ignore(_: Call) -> None:
+    return None
+
+
 def _read_streams(files: list[AttachedFile]) -> list[AttachedFile]:
     read = []
     for file in files:
@@ -196,14 +285,6 @@ def _read_streams(files: list[AttachedFile]) -> list[AttachedFile]:
             raise InvalidArgument("files", file.filename, "must be binary files: the stream gave text")
         read.append(file._replace(stream=data))
     return read
-
-
-def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    """Runs in a native thread. The error is a value, lest it be taken for one thrown into the lane."""
-    try:
-        return function(*args), None
-    except BaseException as error:  # noqa: BLE001  # handed over
-        return None, error
 
 
 def _read_body(raw: requests.Response) -> bytes:

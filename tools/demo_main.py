@@ -1,4 +1,4 @@
-"""Many code executions at once, in three calling styles, on a sandbox or on the server that the BACKEND_* variables name.
+"""Many code executions at once, in three calling styles, on a sandbox or on the server that BACKEND_* variables name.
 
 Starts a few compute sessions, runs the same batch of small programs in them from a plain thread (`session.map`), from
 asyncio and from gevent greenlets, checks that every program got its own output back, and destroys the sessions.

@@ -68,15 +68,24 @@ class StorageServer:
         """No token that was handed out is good any more."""
         self._control("POST", {"expire": True})
 
+    def reset_faults(self) -> None:
+        """Spoil nothing any more."""
+        self._control("POST", {"heal": True})
+
     def reset(self) -> None:
         """As after its start, with an empty folder."""
-        self._control("POST", {"forget": True, "expire": True, "heal": True})
+        self._control("POST", {"begin": True, "forget": True, "expire": True, "heal": True})
         shutil.rmtree(self.folder)
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
 
     def forget(self) -> None:
         """Forget the log."""
         self._control("POST", {"forget": True})
+
+    def tokens(self) -> list[str]:
+        """Every token that is good."""
+        tokens: list[str] = self._control("GET")["tokens"]
+        return tokens
 
     @property
     def peak(self) -> int:

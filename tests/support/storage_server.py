@@ -9,11 +9,12 @@ multipart on the manager, as 19.09 does.
 
 =========================  ==========================================================================================
 `{"fault": {...}}`         spoil the next request that fits: `on` (method, or last part of the path) and perhaps
-                           `name` (in the file's path). `after`: bytes of the body to let through, then close;
-                           `reset`: with RST; `status`: answer so instead; `headers`: set these; `lose`: do the work,
-                           but close without an answer; `whole`: ignore the range; `stall`: go silent; `slow`: seconds
-                           per 64 KiB; `then`: let the body go on with other bytes
+                           `name` (in the file's path). `after`: bytes of the body to let through, then close,
+                           `reset`: with RST, `hang`: after so many seconds; `status` and `kind`: answer so instead;
+                           `headers`: set these; `lose`: do the work, but close without an answer; `whole`: ignore
+                           the range; `stall`: wait so many seconds first; `slow`: seconds per 64 KiB
 `{"expire": true}`         no token that was handed out is good any more
+`{"begin": true}`          a new test: requests of earlier ones write no file any more
 `{"heal": true}`           forget the faults
 `{"forget": true}`         forget the log
 =========================  ==========================================================================================
@@ -63,6 +64,7 @@ class Storage:
         self.faults: list[dict[str, Any]] = []
         self.log: list[dict[str, Any]] = []
         self.open = self.peak = 0
+        self.round = 0  # of tests: what belongs to an earlier one writes no file any more
 
     def token(self, **about: Any) -> str:
         token = secrets.token_urlsafe(24)
@@ -108,6 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         self.query = dict(urllib.parse.parse_qsl(parts.query))
         self.place = parts.path
         self.left = int(self.headers.get("Content-Length", 0))
+        self.round = self.storage.round
         if self.place == "/_control":
             self.control()
             return
@@ -156,13 +159,16 @@ class Handler(BaseHTTPRequestHandler):
                     storage.faults.append(order["fault"])
                 if "expire" in order:
                     storage.tokens.clear()
+                if "begin" in order:
+                    storage.round += 1
                 if "heal" in order:
                     storage.faults.clear()
                 if "forget" in order:
                     storage.log.clear()
                     storage.peak = storage.open
         self.entry = {}
-        body = json.dumps({"log": storage.log, "faults": storage.faults, "peak": storage.peak}).encode()
+        told = {"log": storage.log, "faults": storage.faults, "peak": storage.peak, "tokens": list(storage.tokens)}
+        body = json.dumps(told).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -204,13 +210,19 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
         raise ConnectionAbortedError
 
+    def check_round(self) -> None:
+        if self.round != self.storage.round:
+            self.break_off()
+
     def spoil(self, fault: dict[str, Any]) -> bool:
         """Faults that come before any work."""
         if "stall" in fault:
             time.sleep(fault["stall"])
         if "status" in fault:
-            self.answer(fault["status"], {"type": PROBLEM + "scripted", "title": "scripted", "told": self.path},
-                        fault.get("headers"))  # fmt: skip
+            kind = fault.get("kind", "scripted")
+            self.answer(
+                fault["status"], {"type": PROBLEM + kind, "title": kind, "told": self.path}, fault.get("headers")
+            )
             return True
         return False
 
@@ -276,14 +288,16 @@ class Handler(BaseHTTPRequestHandler):
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
         body = self.read_all()
         self.entry["received"] = len(body)
-        message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
-        parts = list(message.iter_parts())
+        self.check_round()
+        message = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(head + body)
+        parts = message.get_payload()
         if len(parts) > 10:
             self.problem(400, "invalid-api-params")
             return
         for part in parts:
-            name = part.get_param("filename", header="content-disposition")
-            name = urllib.parse.unquote(name[2] if isinstance(name, tuple) else name)
+            told = part["content-disposition"]
+            plain, _, quoted = told.partition("filename*=utf-8''")
+            name = urllib.parse.unquote(quoted) if quoted else plain.partition('filename="')[2][:-1]
             target = (self.folder / name).resolve()
             target.relative_to(self.folder)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -362,6 +376,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.left:
             self.close_connection = True
             return
+        self.check_round()
         size = temp.stat().st_size
         if size >= about["size"]:
             target = Path(about["target"])

@@ -12,6 +12,7 @@ from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub
 from ai.backend.client.config import APIConfig
 from ai.backend.client.sessions.endpoints import Endpoint
+from support.desk import Desk
 
 LIMIT = 20.0
 """Seconds that nothing healthy needs: only a hang gets there."""
@@ -53,3 +54,23 @@ def in_lane(hub: Hub) -> Callable[..., Any]:
 def endpoint() -> Callable[[str], Endpoint]:
     """`endpoint(url)`: as the session makes it of the same URL in a configuration."""
     return lambda url: Endpoint(APIConfig(endpoint=url).endpoints[0])
+
+
+@pytest.fixture
+def make_desk(hub: Hub) -> Iterator[Callable[..., Desk]]:
+    """`make_desk(**options)`: a supervisor whose transport is the test's."""
+    desks: list[Desk] = []
+
+    def make(**options: Any) -> Desk:
+        desks.append(Desk(hub, **options))
+        return desks[-1]
+
+    yield make
+    for desk in desks:  # a timer that is left would hold up the hub's end
+        hub.call(desk.supervisor.in_flight.close)
+
+
+@pytest.fixture
+def desk(make_desk: Callable[..., Desk]) -> Desk:
+    """One of them."""
+    return make_desk()

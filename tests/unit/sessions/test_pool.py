@@ -353,8 +353,8 @@ def test_the_connection_used_last_is_used_first(client, server, in_lane, hub):
 def test_a_connection_that_ended_while_idle_is_replaced_before_anything_is_sent(client, server):
     server.script(raw(OK), raw(OK, keep=True))  # the first one is closed after its answer, without a word
     assert client.ask("POST", body=b"a")[1] == b"ok"
-    idle = client.endpoint.pool._idle[0][0].sock
-    until(lambda: idle.fileno() < 0, "the hub has noticed, and closed it")
+    connection = client.endpoint.pool._idle[0][0]
+    until(lambda: connection.sock is None, "the hub has noticed, and closed it")
     assert client.ask("POST", body=b"b")[1] == b"ok"
     assert [request.body for request in server.requests] == [b"a", b"b"]
     assert server.connections == 2
