@@ -178,7 +178,7 @@ class CallFuture(concurrent.futures.Future[T]):
     def running(self) -> bool:
         """Whether a request of the call is under way."""
         call = self._call
-        return call is not None and call.lane is not None
+        return call is not None and call.is_running
 
     def done(self) -> bool:
         """Whether the call has ended, one way or the other."""

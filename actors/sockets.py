@@ -29,6 +29,12 @@ READ = 1
 CHUNK = 65536
 """Bytes asked of the kernel at a time: one TLS record is at most 16 KiB, and most answers fit in one read."""
 
+BACKLOG = 128
+"""Connections that may wait to be accepted."""
+
+ACCEPT_REST = 0.5
+"""Seconds without accepting after a failure to accept."""
+
 SocketOptions = Iterable[tuple[int, int, int | bytes]]
 
 
@@ -103,7 +109,7 @@ def _resolve(hub: Hub, host: str, port: int) -> list[tuple[Any, ...]]:
 
 
 class HubSocket:
-    """A connected TCP socket, for one lane at a time.
+    """A connected TCP socket, for one lane at a time; one greenlet may write while another reads.
 
     Has those methods of :class:`socket.socket` that urllib3 and http.client use. ``recv`` and ``sendall`` keep to
     ``settimeout``.
@@ -206,10 +212,13 @@ class HubSocket:
         view[: len(data)] = data
         return len(data)
 
-    def makefile(self, mode: str = "rb", buffering: int | None = None, **_: Any) -> io.BufferedReader:
-        """A buffered reader. As with any socket, :meth:`close` takes effect when it is closed too."""
+    def makefile(self, mode: str = "rb", buffering: int | None = None, **_: Any) -> Any:
+        """A buffered reader, or a raw one with ``buffering=0``.
+
+        As with any socket, :meth:`close` takes effect when it is closed too.
+        """
         self._files += 1
-        return io.BufferedReader(_Reader(self))
+        return _Reader(self) if buffering == 0 else io.BufferedReader(_Reader(self))
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -344,6 +353,7 @@ class TLSSocket(HubSocket):
         self._timeout = timeout
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._flushing = False
         try:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
             while not self._shake_hands():
@@ -359,9 +369,14 @@ class TLSSocket(HubSocket):
             raise
 
     def _flush(self) -> None:
-        data = self._outgoing.read()
-        if data:
-            super().sendall(data)
+        if self._flushing:  # a stream reads and writes in two greenlets: whoever is at it sends this, too
+            return
+        self._flushing = True
+        try:
+            while data := self._outgoing.read():
+                super().sendall(data)
+        finally:
+            self._flushing = False
 
     def _fill(self) -> None:
         data = super().recv(CHUNK)
@@ -438,7 +453,79 @@ def tls_context(minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> ssl.SSLCont
     return context
 
 
-_open_sockets: dict[Hub, set[HubSocket]] = {}
+class Listener:
+    """A listening TCP socket on a hub. Hub side only.
+
+    Args:
+        hub: Where it lives.
+        host: Numeric address to listen on.
+        port: Port; 0: any that is free.
+        accepted: Called in the hub's own greenlet with each connection.
+
+    Attributes:
+        address: Host and port.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+
+    _files = 0  # see close_all
+
+    def __init__(self, hub: Hub, host: str, port: int, accepted: Callable[[HubSocket], object]) -> None:
+        self._hub = hub
+        self._accepted = accepted
+        self._raw = _Socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            self._raw.setblocking(False)
+            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._raw.bind((host, port))
+            self._raw.listen(BACKLOG)
+        except BaseException:
+            self._raw.close()
+            raise
+        self.address: tuple[str, int] = self._raw.getsockname()[:2]
+        self._watcher = hub.loop.io(self._raw.fileno(), READ, ref=False)
+        self._watcher.start(self._readable)
+        self._rest: Any = None
+        _open_sockets.setdefault(hub, set()).add(self)
+
+    def _readable(self) -> None:
+        self._hub.in_turn = True
+        try:
+            raw, _ = self._raw.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # out of descriptors, most likely: the loop must not spin until there are some
+            self._watcher.stop()
+            self._rest = self._hub.later(ACCEPT_REST, self._go_on, ref=False)
+            return
+        raw.setblocking(False)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._accepted(HubSocket(self._hub, raw))
+
+    def _go_on(self) -> None:
+        self._rest = None
+        self._watcher.start(self._readable)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._raw.fileno() < 0:
+            return
+        _open_sockets.get(self._hub, set()).discard(self)
+        if self._rest is not None:
+            self._rest.cancel()
+        self._watcher.stop()
+        self._watcher.close()
+        self._raw.close()
+
+    def drop(self) -> None:
+        """Close this process's copy of the descriptor and nothing else: for a forked child."""
+        if not self._hub.own_thread:
+            self._watcher.stop()
+        self._raw.close()
+
+
+_open_sockets: dict[Hub, set[HubSocket | Listener]] = {}
 _connecting: dict[Hub, set[Any]] = {}
 
 

@@ -18,6 +18,13 @@ ROOF: dict[str, dict[str, str]] = {
         "Session": f"{PACKAGE}.sessions.facade",
     },
     f"{PACKAGE}.auth": {"Auth": f"{PACKAGE}.functions.auth"},
+    f"{PACKAGE}.request": {
+        "SSEContextManager": f"{PACKAGE}.functions.events",
+        "SSEMessage": f"{PACKAGE}.functions.events",
+        "SSEResponse": f"{PACKAGE}.functions.events",
+        "WebSocketContextManager": f"{PACKAGE}.functions.websocket",
+        "WebSocketResponse": f"{PACKAGE}.functions.websocket",
+    },
 }
 """Ground module → public name → module that defines it."""
 

@@ -134,6 +134,8 @@ class APIConfig:
         deadline: Seconds for a call as a whole, queueing and retries included, default 120. 0 waits without limit.
         lanes: How many requests a session has on the wire at once, at most. Default 512.
         in_flight: How many calls a session accepts before earlier ones end. Default 10,000.
+        streams: How many streams (events, terminals, tunnelled connections) a session has open at once, at most; they
+            take none of the ``lanes``. Default 1,024.
         when_full: What a call does when ``in_flight`` is reached: ``wait`` (the default) or raise ``error``
             :class:`~ai.backend.client.exceptions.Overloaded`.
         retries: How often a failed request is sent again, at most. Default 2. Not counted: passing over an endpoint
@@ -181,6 +183,7 @@ class APIConfig:
             "deadline": 120.0,
             "lanes": 512,
             "in_flight": 10_000,
+            "streams": 1024,
             "when_full": "wait",
             "retries": 2,
             "storage_proxy_address_map": MappingProxyType({}),
@@ -208,6 +211,7 @@ class APIConfig:
         deadline: float | None = None,
         lanes: int | None = None,
         in_flight: int | None = None,
+        streams: int | None = None,
         when_full: Literal["wait", "error"] | None = None,
         retries: int | None = None,
         ca_bundle: str | os.PathLike[str] | None = None,
@@ -241,6 +245,7 @@ class APIConfig:
         self.deadline: Final = _setting("deadline", deadline, check_seconds)
         self.lanes: Final = _setting("lanes", lanes, at_least(1))
         self.in_flight: Final = _setting("in_flight", in_flight, at_least(1))
+        self.streams: Final = _setting("streams", streams, at_least(1))
         self.when_full: Final = _setting("when_full", when_full, one_of("wait", "error"))
         self.retries: Final = _setting("retries", retries, at_least(0))
         self.ca_bundle: Final = _ca_bundle(ca_bundle)

@@ -14,12 +14,17 @@ import re
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Protocol, overload
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 from requests.structures import CaseInsensitiveDict
 
 from ai.backend.client._checks import MAX_SECONDS
+from ai.backend.client._roof import resolve
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
+
+if TYPE_CHECKING:
+    from ai.backend.client.functions.events import SSEResponse
+    from ai.backend.client.functions.websocket import WebSocketResponse
 
 __all__ = [
     "AsyncResponse",
@@ -160,6 +165,8 @@ class Request:
 
     Thread-safety: a value; do not change it after it was sent.
     """
+
+    stream: Any = None  # on the class: only requests that open a stream have another
 
     __slots__ = (
         "_headers", "anonymous", "body", "check_status", "content_type", "date", "files", "hold", "idempotent",
@@ -354,6 +361,52 @@ class Request:
             self.check_status = check_status
         return FetchContextManager(self)
 
+    def connect_websocket(
+        self,
+        *,
+        on_enter: Callable[[Any], Any] | None = None,
+        response_cls: type[WebSocketResponse[Any]] | None = None,
+    ) -> WebSocketResponse[Any]:
+        """Open a WebSocket through the request's session. Nothing is sent before it is entered.
+
+        Args:
+            on_enter: Called with the socket when it is open; with ``async with`` it may be a coroutine function.
+            response_cls: Class of the socket, default :class:`WebSocketResponse`.
+
+        Returns:
+            The socket, for ``with`` and ``async with``.
+
+        Raises:
+            InvalidArgument: The request has no session, or a method other than GET.
+        """
+        self._check_streamable()
+        kind: type[WebSocketResponse[Any]] = response_cls or resolve(__name__, "WebSocketResponse")
+        return kind.of_request(self, on_enter)
+
+    def connect_events(
+        self, *, response_cls: type[SSEResponse[Any]] | None = None, reconnect: bool = True
+    ) -> SSEResponse[Any]:
+        """Open an event stream through the request's session. Nothing is sent before it is entered.
+
+        Args:
+            response_cls: Class of the stream, default :class:`SSEResponse`.
+            reconnect: Connect again when the connection ends before the stream does.
+
+        Returns:
+            The stream, for ``with`` and ``async with``.
+
+        Raises:
+            InvalidArgument: The request has no session, or a method other than GET.
+        """
+        self._check_streamable()
+        kind: type[SSEResponse[Any]] = response_cls or resolve(__name__, "SSEResponse")
+        return kind.of_request(self, reconnect)
+
+    def _check_streamable(self) -> None:
+        self._bound_session()
+        if self.method != "GET":
+            raise InvalidArgument("method", self.method, "must be GET for a stream")
+
     def _bound_session(self) -> Any:
         if self.session is None:
             raise InvalidArgument(
@@ -499,3 +552,7 @@ class FetchContextManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+def __getattr__(name: str) -> Any:
+    return resolve(__name__, name)

@@ -8,13 +8,14 @@ get_or_create             POST /kernel/create; POST /session (v5)     Kernel
 create_from_template      POST /session/_/create-from-template (v5)   Kernel
 destroy                   DELETE P                                    ``{"stats": ...}``
 restart                   PATCH P                                     None
-rename                    POST P/rename (v6)                          None
+rename                    POST P/rename (v6.20210815)                   None
 execute                   POST P                                      the run's result
 interrupt                 POST P/interrupt                            None
 complete                  POST P/complete                             ``{"result": ...}``
 files                     kernel_files.py
 services, commit          kernel_services.py
 records, lists            kernel_records.py
+streams, tunnel, run      kernel_streams.py
 ========================  ==========================================  ====================================
 
 ``P`` is ``/kernel/{name}`` up to v4 and ``/session/{name}`` from v5 on. With ``owner_access_key`` the object acts for
@@ -40,8 +41,8 @@ from ai.backend.client.functions._create import (
     hold_seconds,
 )
 from ai.backend.client.functions._execute import check_mode, complete_body, run_body
-from ai.backend.client.functions._generations import V5, V6, require_version
-from ai.backend.client.functions._identity import SessionIdentity, request_about
+from ai.backend.client.functions._generations import V5, V6_FILTER, V6_LOWER_CASE, require_version
+from ai.backend.client.functions._identity import request_about
 from ai.backend.client.functions.base import (
     M,
     Recipe,
@@ -51,12 +52,15 @@ from ai.backend.client.functions.base import (
     expect_object,
     field,
 )
+from ai.backend.client.functions.kernel_streams import KernelStreams
+from ai.backend.client.functions.pages import api_page_function
+from ai.backend.client.functions.replies import Completions, RunStep, VersionInfo
 from ai.backend.client.request import Request, Response
 
 __all__ = ["ComputeSession", "Kernel"]
 
 
-class Kernel(SessionIdentity[M]):
+class Kernel(KernelStreams[M]):
     """A compute session.
 
     ``session.Kernel("my-session")`` is an object for a session that exists; :meth:`get_or_create` finds or makes one.
@@ -64,7 +68,7 @@ class Kernel(SessionIdentity[M]):
     """
 
     @api_class_function
-    def hello(cls) -> Recipe[dict[str, Any]]:
+    def hello(cls) -> Recipe[VersionInfo]:
         """The server's versions.
 
         Returns:
@@ -73,7 +77,7 @@ class Kernel(SessionIdentity[M]):
         Idempotent. ``GET /``.
         """
         response = yield Request("GET", "/")
-        return expect_object(response)
+        return expect_object(response, shape=VersionInfo)
 
     @api_factory
     def get_or_create(
@@ -138,7 +142,7 @@ class Kernel(SessionIdentity[M]):
             dependencies: UUIDs of sessions that must succeed first. From v6.20220315 on.
             callback_url: URL to call when the session changes state. From v6.20220315 on.
             architecture: Of the image; default: ``x86_64``. From v6.20220315 on.
-            assign_agent: Id of the agent to run on, or a list of them (superadmins only). From v6.20200815 on.
+            assign_agent: Id of the agent to run on, or a list of them (superadmins only). From v6.20210815 on.
 
         Returns:
             The session's object, with ``created``, ``status``, ``service_ports``, ``domain`` and ``group`` set.
@@ -300,7 +304,7 @@ class Kernel(SessionIdentity[M]):
 
         Args:
             forced: End it even when it hangs in a state between two others.
-            recursive: End the sessions that depend on it too. From v6.20200815 on.
+            recursive: End the sessions that depend on it too. From v6.20230315 on.
 
         Returns:
             ``{"stats": {...}}`` with the last statistics and ``status`` (``terminated`` or ``cancelled``); with
@@ -317,7 +321,7 @@ class Kernel(SessionIdentity[M]):
         if forced:
             params["forced"] = "true"
         if recursive:
-            require_version(self.session.api_version, V6, "destroy(recursive=True)")
+            require_version(self.session.api_version, V6_LOWER_CASE, "destroy(recursive=True)")
             params["recursive"] = "true"
         response = yield request_about(self, "DELETE", params=params, hold=HOLD_UNLIMITED)
         return response.json() if response.status == 200 else None
@@ -343,12 +347,12 @@ class Kernel(SessionIdentity[M]):
         Raises:
             InvalidArgument: The name breaks them, or the object has an ``owner_access_key`` (the server refuses it
                 here).
-            BackendAPIVersionError: The server is older than v6.20200815.
+            BackendAPIVersionError: The server is older than v6.20210815.
             BackendAPIError: 400 when the session is not running, 404 when it is unknown.
 
         Not idempotent. ``POST P/rename`` with query ``name``, with the UUID in place of the old name where it is known.
         """
-        require_version(self.session.api_version, V6, "rename")
+        require_version(self.session.api_version, V6_FILTER, "rename")
         params = {"name": check_name("new_id", new_id)}
         yield request_about(self, "POST", "/rename", params=params, among_ended=True, for_owner=False)
         self.kernel_id = new_id
@@ -360,7 +364,7 @@ class Kernel(SessionIdentity[M]):
         code: str | None = None,
         mode: str = "query",
         opts: Mapping[str, Any] | None = None,
-    ) -> Recipe[dict[str, Any]]:
+    ) -> Recipe[RunStep]:
         """Run code, one step at a time. Errors in the user's code are part of the result.
 
         Args:
@@ -390,7 +394,7 @@ class Kernel(SessionIdentity[M]):
             response = yield request_about(self, "POST", "/complete", json=complete_body(code, opts), idempotent=True)
         else:
             response = yield request_about(self, "POST", json=run_body(run_id, code, mode, opts))
-        return expect_object(response, "result")
+        return expect_object(response, "result", shape=RunStep)
 
     @api_function
     def interrupt(self) -> Recipe[None]:
@@ -405,7 +409,7 @@ class Kernel(SessionIdentity[M]):
         yield request_about(self, "POST", "/interrupt")
 
     @api_function
-    def complete(self, code: str, opts: Mapping[str, Any] | None = None) -> Recipe[dict[str, Any]]:
+    def complete(self, code: str, opts: Mapping[str, Any] | None = None) -> Recipe[Completions]:
         """Suggest how a line of code goes on.
 
         Args:
@@ -423,7 +427,7 @@ class Kernel(SessionIdentity[M]):
         Idempotent. ``POST P/complete``. From v6 on the server ignores ``owner_access_key`` here.
         """
         response = yield request_about(self, "POST", "/complete", json=complete_body(code, opts), idempotent=True)
-        return expect_object(response)
+        return expect_object(response, shape=Completions)
 
     # Files
     upload = api_function(kernel_files.upload)
@@ -445,7 +449,8 @@ class Kernel(SessionIdentity[M]):
     get_abusing_report = api_function(kernel_records.get_abusing_report)
     get_status_history = api_function(kernel_records.get_status_history)
     match = api_class_function(kernel_records.match)
-    paginated_list = api_class_function(kernel_records.paginated_list)
+    paginated_list = api_page_function(kernel_records.paginated_list)
+    paginated_containers = api_page_function(kernel_records.paginated_containers)
 
 
 ComputeSession = Kernel

@@ -30,6 +30,18 @@ class NewFolder(TypedDict):
     bgtask_id: NotRequired[str]
 
 
+class DownloadTicket(TypedDict):
+    """What lets anybody download a file.
+
+    Attributes:
+        token: Belongs into the query as ``token``; a secret.
+        url: Where; from v6.20200815 on.
+    """
+
+    token: str
+    url: NotRequired[str]
+
+
 class FolderItem(TypedDict):
     """A folder, in a list.
 

@@ -17,11 +17,13 @@ from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument
 from ai.backend.client.functions import current
 from ai.backend.client.functions.base import Async, BaseFunction, M, Sync
+from ai.backend.client.functions.streams import Plan
 from ai.backend.client.progress import ProgressListener
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions import log
 from ai.backend.client.sessions.batch import Batch
 from ai.backend.client.sessions.core import Closing, Core, dropped
+from ai.backend.client.sessions.stream_driver import StreamDriver
 
 CLOSE_TIMEOUT = 10.0
 """Seconds that calls in flight get to end when a session closes."""
@@ -145,6 +147,16 @@ class BaseSession(Generic[M]):
         return self.bind(functions.Auth)
 
     @proxy
+    def BackgroundTask(self) -> type[functions.BackgroundTask[M]]:
+        """Work that goes on after its call was answered."""
+        return self.bind(functions.BackgroundTask)
+
+    @proxy
+    def ClusterTemplate(self) -> type[functions.ClusterTemplate[M]]:
+        """Templates of clusters."""
+        return self.bind(functions.ClusterTemplate)
+
+    @proxy
     def ComputeSession(self) -> type[functions.ComputeSession[M]]:
         """:attr:`Kernel` under its later name."""
         return self.Kernel
@@ -153,6 +165,16 @@ class BaseSession(Generic[M]):
     def Domain(self) -> type[functions.Domain[M]]:
         """Domains."""
         return self.bind(functions.Domain)
+
+    @proxy
+    def Dotfile(self) -> type[functions.Dotfile[M]]:
+        """Files that are put into every session, and the bootstrap script."""
+        return self.bind(functions.Dotfile)
+
+    @proxy
+    def EtcdConfig(self) -> type[functions.EtcdConfig[M]]:
+        """The cluster's configuration."""
+        return self.bind(functions.EtcdConfig)
 
     @proxy
     def Group(self) -> type[functions.Group[M]]:
@@ -185,6 +207,26 @@ class BaseSession(Generic[M]):
         return self.bind(functions.Manager)
 
     @proxy
+    def Model(self) -> type[functions.Model[M]]:
+        """Folders with models."""
+        return self.bind(functions.Model)
+
+    @proxy
+    def Permission(self) -> type[functions.Permission[M]]:
+        """What the caller may do with folders on each host."""
+        return self.bind(functions.Permission)
+
+    @proxy
+    def ProjectResourcePolicy(self) -> type[functions.ProjectResourcePolicy[M]]:
+        """Resource policies of groups (projects)."""
+        return self.bind(functions.ProjectResourcePolicy)
+
+    @proxy
+    def QuotaScope(self) -> type[functions.QuotaScope[M]]:
+        """How much space users and groups have on storage."""
+        return self.bind(functions.QuotaScope)
+
+    @proxy
     def Resource(self) -> type[functions.Resource[M]]:
         """Resource presets and usage."""
         return self.bind(functions.Resource)
@@ -195,9 +237,39 @@ class BaseSession(Generic[M]):
         return self.bind(functions.ScalingGroup)
 
     @proxy
+    def ServerLog(self) -> type[functions.ServerLog[M]]:
+        """The server's error log."""
+        return self.bind(functions.ServerLog)
+
+    @proxy
+    def Service(self) -> type[functions.Service[M]]:
+        """Model services."""
+        return self.bind(functions.Service)
+
+    @proxy
+    def SessionTemplate(self) -> type[functions.SessionTemplate[M]]:
+        """Templates of compute sessions."""
+        return self.bind(functions.SessionTemplate)
+
+    @proxy
+    def Storage(self) -> type[functions.Storage[M]]:
+        """Storage volumes."""
+        return self.bind(functions.Storage)
+
+    @proxy
+    def System(self) -> type[functions.System[M]]:
+        """The server's versions."""
+        return self.bind(functions.System)
+
+    @proxy
     def User(self) -> type[functions.User[M]]:
         """Users."""
         return self.bind(functions.User)
+
+    @proxy
+    def UserResourcePolicy(self) -> type[functions.UserResourcePolicy[M]]:
+        """Resource policies of users."""
+        return self.bind(functions.UserResourcePolicy)
 
     @proxy
     def VFolder(self) -> type[functions.VFolder[M]]:
@@ -238,6 +310,10 @@ class BaseSession(Generic[M]):
             future.cancel()
             raise
 
+    def _stream(self, plan: Plan) -> StreamDriver[Any]:
+        """The running side of a stream, not yet open."""
+        return self._core.open_runtime().streams.make(plan, self._options)
+
     def _send_request(self, request: Request) -> CallFuture[Response]:
         return self._submit("fetch", "Request", _fetch(request))
 
@@ -271,6 +347,7 @@ class BaseSession(Generic[M]):
             deadline=options.deadline if isinstance(deadline, _NotGiven) else _limit("deadline", deadline),
             retries=options.retries if isinstance(retries, _NotGiven) else _count("retries", retries),
             explicit=options.explicit or not (isinstance(timeout, _NotGiven) and isinstance(deadline, _NotGiven)),
+            fixed=options.fixed or not isinstance(deadline, _NotGiven),
         )
         return view
 

@@ -20,6 +20,7 @@ from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import DeadlineExceeded, Overloaded, SessionClosed
 from ai.backend.client.sessions.cookies import WebCookies
+from ai.backend.client.sessions.streams import Streams
 from ai.backend.client.sessions.supervisor import Supervisor
 from ai.backend.client.sessions.transport import Transport
 
@@ -43,6 +44,7 @@ class Runtime:
         self.bells = Bells() if HAS_BELLS else None
         self.hub = hub = Hub()
         self._callbacks = CallbackWorker(hub)
+        self.streams = Streams(self, hub, config.streams)
         hub.start()
         self._supervisor = supervisor = self._start_supervisor(probes)
         self._put = supervisor.mailbox.put
@@ -139,9 +141,12 @@ class Runtime:
         Returns:
             Settled when nothing is left of the runtime but its thread's last steps; see :meth:`join`.
         """
+        if timeout > 0 and not self.closing:
+            self.streams.start_parting()
         with self._close_lock:
             self.closing = True
         self._slots.close()
+        self.hub.call(self.streams.part if timeout > 0 else self.streams.close)
         self._put(Close(timeout))
         closing = CallFuture[None]()  # one for each who asks: giving up waiting must not end it for the others
         self._closed.on_settled(lambda: closing.settle(None, None))
@@ -158,6 +163,7 @@ class Runtime:
     def _teardown(self) -> None:
         self.closing = True
         self._slots.close()
+        self.streams.close()
         self._supervisor._finish()  # when the hub is stopped from elsewhere: at exit
         self._supervisor.transport.close()
 

@@ -31,9 +31,13 @@ def no_such_folder(name: str) -> Iterator[None]:
         yield
 
 
+def statuses(caller: Any) -> dict[str, str]:
+    return {folder["name"]: folder["status"] for folder in caller.VFolder.list()}
+
+
 def is_gone(caller: Any, name: str) -> bool:
     """A folder disappears a moment after it was deleted."""
-    return name not in [folder["name"] for folder in caller.VFolder.list()]
+    return name not in statuses(caller)
 
 
 def test_the_life_of_a_folder(driven, team, folder_names):
@@ -64,7 +68,7 @@ def test_the_life_of_a_folder(driven, team, folder_names):
         folder.mkdir("inside")
         cloned = folder.clone(copy)
         assert (cloned["name"], cloned["host"]) == (copy, HOST)
-        until(lambda: anna.VFolder(copy).info()["status"] == "ready", "the copy is complete")
+        until(lambda: statuses(anna).get(copy) == "ready", "the copy is complete")
         assert names(anna.VFolder(copy).list_files()) == ["inside"]
 
         folder.rename(later)

@@ -163,7 +163,7 @@ def test_a_representation_shows_the_type_of_the_value_only():
 def test_cancel_tells_the_call_once_and_settle_forgets_it():
     abandoned = []
     call = SimpleNamespace(
-        abandon=lambda: abandoned.append(1), lane=object(), is_orphan=lambda: False, owner=SimpleNamespace(bells=None)
+        abandon=lambda: abandoned.append(1), is_running=True, is_orphan=lambda: False, owner=SimpleNamespace(bells=None)
     )
     future = CallFuture(call)
     assert future.running()

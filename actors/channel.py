@@ -1,0 +1,298 @@
+"""The way of a stream's items from the hub to whoever reads them: bounded, and the same on every runtime.
+
+The hub puts, in a greenlet that waits while the channel is full; readers take, and get a future each. What ends a wait
+(a timeout, a cancelled task, Ctrl-C) never loses an item: one that arrived at the same moment goes back to its place.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import os
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import greenlet
+
+from ai.backend.client.actors.call import Owner
+from ai.backend.client.actors.future import CANCELLED, CallFuture
+from ai.backend.client.actors.hub import Hub, allocate_lock
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+BYTES = 1 << 18
+"""Bytes that may wait in a channel; the item that goes beyond is let in."""
+
+ITEMS = 1024
+"""Items that may wait in a channel, however small they are."""
+
+
+class StreamCall:
+    """Stands where a future has its call, when what it waits for belongs to a stream.
+
+    Args:
+        owner: The runtime.
+        withdraw: Called when the future is cancelled, on whatever thread that happens.
+    """
+
+    __slots__ = ("_withdraw", "ended", "future", "owner")
+
+    lane = None
+
+    def __init__(self, owner: Owner, withdraw: Callable[[], object]) -> None:
+        self.owner = owner
+        self.ended = False
+        self._withdraw = withdraw
+        self.future: CallFuture[Any]
+
+    def abandon(self) -> None:
+        """The future was cancelled. Any thread."""
+        self._withdraw()
+
+    def is_orphan(self) -> bool:
+        """Whether this process was forked from the one that the stream lives in; then the future is over here."""
+        return self.owner.pid != os.getpid() and self.owner.disown(self)  # type: ignore[arg-type]  # all it needs is here
+
+    def run_callbacks(self, function: Callable[[], object]) -> None:
+        """Run the future's callbacks where users' code belongs."""
+        self.owner.run_callbacks(function)
+
+
+def stream_future(owner: Owner, withdraw: Callable[[], object]) -> CallFuture[Any]:
+    """A future for something that a stream does.
+
+    Args:
+        owner: The runtime.
+        withdraw: Called when the future is cancelled.
+    """
+    call = StreamCall(owner, withdraw)
+    future: CallFuture[Any] = CallFuture(call)  # type: ignore[arg-type]  # it has what a future asks of a call
+    call.future = future
+    return future
+
+
+def following(inner: CallFuture[T], withdraw: Callable[[], object]) -> CallFuture[T]:
+    """A future with the outcome of another, whose call goes on when this one is cancelled.
+
+    Args:
+        inner: The other one.
+        withdraw: Called when the new future is cancelled.
+    """
+    call = inner._call
+    if call is None:  # it has ended already
+        return inner
+    outer: CallFuture[T] = stream_future(call.owner, withdraw)
+
+    def settled() -> None:
+        if inner.cancelled():
+            outer.cancel()
+        else:
+            outer.settle(inner._result, inner._exception)
+
+    inner.on_settled(settled)
+    return outer
+
+
+class Take(CallFuture[V]):
+    """The next item, for one reader.
+
+    An item that came just when the reader gave up goes back to the channel, unless somebody has seen it.
+    """
+
+    def __init__(self, channel: Channel[Any], read: Callable[[Any], V]) -> None:
+        call = StreamCall(channel.owner, channel._withdrawn)
+        super().__init__(call)  # type: ignore[arg-type]  # see stream_future
+        call.future = self
+        self._channel = channel
+        self._read = read
+
+    def result(self, timeout: float | None = None) -> V:
+        """The item, as its reader wants it. See :meth:`CallFuture.result`."""
+        item: Any = super().result(timeout)
+        if self.claim(_SEEN) is not _SEEN:
+            raise concurrent.futures.CancelledError
+        return self._read(item)
+
+    def cancel(self) -> bool:
+        """Give up; False when an item has been seen already."""
+        if super().cancel():
+            return True
+        return self._exception is None and self._channel._give_back(self, self._result)
+
+    def claim(self, claim: object) -> object:
+        """Claim the item, for whoever reads it or for the channel; returns the claim that was first."""
+        return self.__dict__.setdefault("_claim", claim)  # one step under the interpreter lock, as in CallFuture
+
+    def cancelled(self) -> bool:
+        """Whether it was given up."""
+        return super().cancelled() or self.__dict__.get("_claim", _SEEN) is not _SEEN
+
+
+_SEEN = object()
+"""Claim of a reader on the item of its future; any other claim is that of a cancellation."""
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+class Channel(Generic[T]):
+    """A bounded queue from the hub to readers of any kind.
+
+    Args:
+        hub: The hub that puts.
+        owner: The runtime, for the readers' futures.
+        size_of: Bytes that an item takes.
+    """
+
+    def __init__(self, hub: Hub, owner: Owner, size_of: Callable[[T], int]) -> None:
+        self._hub = hub
+        self.owner = owner
+        self._size_of = size_of
+        self._lock = allocate_lock()  # guards all that follows but the producer
+        self._items: collections.deque[T] = collections.deque()
+        self._bytes = 0
+        self._takes: collections.deque[Take[Any]] = collections.deque()
+        self._end: BaseException | None = None
+        self._closed = False
+        self._matching = False
+        self._producer: Any = None  # while it waits
+
+    # -- on the hub ---------------------------------------------------------------------------------------------------
+
+    def put(self, item: T) -> bool:
+        """Hand an item over, and wait while the channel is full. In a greenlet.
+
+        Returns:
+            False when nobody will read it: the channel has ended.
+        """
+        with self._lock:
+            if self._end is not None:
+                return False
+            self._items.append(item)
+            self._bytes += self._size_of(item)
+        self._match_soon()
+        while self._is_full():
+            self._producer = greenlet.getcurrent()
+            try:
+                if self._is_full():  # a reader may have come before it could see the producer
+                    self._hub.park()
+            finally:
+                self._producer = None
+        return self._end is None
+
+    def finish(self, error: BaseException) -> None:
+        """There is no more: readers get what is left, and then the error, each time they ask."""
+        with self._lock:
+            if self._end is None:
+                self._end = error
+        self._match_soon()
+
+    def _match_soon(self) -> None:
+        with self._lock:
+            if self._matching or not self._takes:
+                return
+            self._matching = True
+        self._hub.soon(self._match)
+
+    def _match(self) -> None:
+        """Serve the waiting readers in the order in which they came. At the end of a turn, so that all wake at once."""
+        try:
+            while self._serve_first():
+                pass
+        except BaseException:  # an interrupt: the rest must not wait for ever
+            self._matching = False
+            self._hub.call(self._match_soon)
+            raise
+        self._make_room()
+
+    def _serve_first(self) -> bool:
+        with self._lock:
+            if not self._takes or (not self._items and self._end is None):
+                self._matching = False
+                return False
+            take = self._takes[0]  # it stays in line meanwhile, so that nobody overtakes it
+            error = None if self._items else self._end
+            item: Any = self._items.popleft() if error is None else None
+        won = take.settle(item, error)
+        with self._lock:
+            if self._takes and self._takes[0] is take:
+                self._takes.popleft()
+            if error is None and not self._closed:
+                if won:
+                    self._bytes -= self._size_of(item)
+                else:
+                    self._items.appendleft(item)
+        return True
+
+    def _resume(self) -> None:
+        producer = self._producer
+        if producer is not None and not self._is_full() and not self._hub.stopped:
+            producer.switch()
+
+    # -- any thread ---------------------------------------------------------------------------------------------------
+
+    def take(self, read: Callable[[T], V] = _as_it_is) -> Take[V]:
+        """The next item.
+
+        Args:
+            read: Applied to the item by whoever looks at the future's result.
+
+        Returns:
+            Its future. Cancelling it loses no item.
+        """
+        take = Take(self, read)
+        with self._lock:
+            if self._takes or (not self._items and self._end is None):
+                self._takes.append(take)
+                return take
+            error = None if self._items else self._end
+            item: Any = self._items.popleft() if error is None else None
+            if error is None:
+                self._bytes -= self._size_of(item)
+        take.settle(item, error)
+        self._make_room()
+        return take
+
+    def close(self, error: BaseException) -> None:
+        """Drop what waits, and end: readers get the error at once."""
+        with self._lock:
+            self._end = error
+            self._closed = True
+            self._items.clear()
+            self._bytes = 0
+        self._hub.call(self._match_soon)
+        self._make_room()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be put."""
+        return self._end is not None
+
+    def _is_full(self) -> bool:
+        return (self._bytes > BYTES or len(self._items) > ITEMS) and self._end is None
+
+    def _make_room(self) -> None:
+        if self._producer is not None and (
+            self._end is not None or (self._bytes <= BYTES // 2 and len(self._items) <= ITEMS // 2)
+        ):
+            self._hub.call(self._resume)
+
+    def _withdrawn(self) -> None:
+        """A reader gave up: forget the futures that are over."""
+        with self._lock:
+            if not self._matching:  # otherwise they are passed over
+                self._takes = collections.deque(take for take in self._takes if take._state != CANCELLED)
+
+    def _give_back(self, take: Take[Any], item: T) -> bool:
+        """A reader gave up after its item had come. Returns False when it has seen the item already."""
+        claim = object()
+        with self._lock:  # around both, so that nobody finds the item gone and not yet back
+            first = take.claim(claim)
+            if first is claim and not self._closed:
+                self._items.appendleft(item)
+                self._bytes += self._size_of(item)
+        if first is claim:
+            self._hub.call(self._match_soon)
+        return first is not _SEEN

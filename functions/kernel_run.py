@@ -1,0 +1,336 @@
+"""``run``: a whole run of code in a compute session as one call.
+
+Sends ``POST P`` (see :mod:`~ai.backend.client.functions.kernel`, ``execute``) until the run is over::
+
+    query | batch ──▶ continued, clean-finished, build-finished ──▶ continue ─┐
+                      waiting-input ──▶ input ────────────────────────────────┤
+                      finished, exec-timeout: the end        ◀────────────────┘
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from ai.backend.client.actors.channel import following
+from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.exceptions import BackendClientError, BackendError, DeadlineExceeded, InvalidArgument
+from ai.backend.client.functions import _inputs
+from ai.backend.client.functions._execute import run_body
+from ai.backend.client.functions._identity import SessionIdentity, request_about
+from ai.backend.client.functions.base import (
+    ApiFunction,
+    BlockingFunction,
+    BoundFunction,
+    FutureFunction,
+    Offload,
+    Recipe,
+    expect_object,
+)
+from ai.backend.client.functions.base import field as promised
+
+__all__ = ["OnOutput", "RunResult"]
+
+MODES: Final = ("query", "batch")
+STEP_ENDS: Final = {"clean-finished": "clean", "build-finished": "build"}
+GOING_ON: Final = frozenset({"continued", *STEP_ENDS})
+WAITING: Final = "waiting-input"
+STREAMS: Final = ("stdout", "stderr")
+STEP_HOLD: Final = 60.0
+"""Seconds that one step may take: the server answers after about two, whatever the code does."""
+LAST_STEPS: Final = 10
+"""Steps that interrupted code gets to end, of about two seconds each."""
+
+OnOutput = Callable[[str, Any], object]
+Prompt = Callable[[str], str]
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What came of a run.
+
+    Attributes:
+        status: ``finished``, or ``exec-timeout``.
+        exit_code: Of the code; None when the server told none. 0 for a query, whatever the code raised.
+        run_id: The run's id.
+        console: Everything that was written, in order: ``(kind, data)`` with kinds ``stdout``, ``stderr`` and ``log``
+            (text), ``html`` (text) and ``media`` (``(MIME type, data)``). Neighbours of one kind are merged.
+        files: Files that the code produced, as the server lists them.
+        exit_codes: Of the steps of a batch that came before the last: ``{"clean": ..., "build": ...}``.
+    """
+
+    run_id: str
+    status: str = ""
+    exit_code: int | None = None
+    console: list[tuple[str, Any]] = field(default_factory=list)
+    files: list[Any] = field(default_factory=list)
+    exit_codes: dict[str, int | None] = field(default_factory=dict)
+
+    @property
+    def stdout(self) -> str:
+        """All of the standard output."""
+        return self._text("stdout")
+
+    @property
+    def stderr(self) -> str:
+        """All of the standard error, the tracebacks of a query among it."""
+        return self._text("stderr")
+
+    @property
+    def html(self) -> list[str]:
+        """HTML that was shown."""
+        return [data for kind, data in self.console if kind == "html"]
+
+    @property
+    def media(self) -> list[tuple[str, str]]:
+        """Pictures and the like: ``(MIME type, data)``; raster images are data URIs, SVG is XML text."""
+        return [data for kind, data in self.console if kind == "media"]
+
+    def _text(self, stream: str) -> str:
+        return "".join(data for kind, data in self.console if kind == stream)
+
+    def add(self, kind: str, data: Any) -> None:
+        """Take an item of the console."""
+        if kind in STREAMS and self.console and self.console[-1][0] == kind:
+            self.console[-1] = (kind, self.console[-1][1] + data)
+        else:
+            self.console.append((kind, data))
+
+
+def run(
+    kernel: SessionIdentity[Any],
+    code: str = "",
+    *,
+    mode: str = "query",
+    on_output: OnOutput | None = None,
+    inputs: Iterable[str] | Prompt | None = None,
+    clean: str | None = None,
+    build: str | None = None,
+    build_log: bool = False,
+    exec: str | None = None,
+    timeout: float | None = None,
+    _control: Control | None = None,
+) -> Recipe[RunResult]:
+    """Run code to its end, and collect what comes of it. Errors in the user's code are part of the result.
+
+    Args:
+        kernel: The session; bound by the proxy class.
+        code: The code; not for ``batch``.
+        mode: ``query`` runs ``code`` in the session's interpreter; ``batch`` runs shell commands.
+        on_output: Called with ``(kind, data)`` for each item of the console as it comes (see :class:`RunResult`), one
+            after the other, in a native thread of the session's: not in the caller's.
+        inputs: Answers for code that waits for input: an iterable of lines, or a function that is called with the
+            prompt (the text written last), in such a thread too. An answer that takes longer than a minute needs
+            ``session.with_options(deadline=None)``.
+        clean: Batch: command to clean up with; ``"*"`` is the image's default, None skips the step.
+        build: Batch: command to build with, likewise.
+        build_log: Batch: report the build's output as items of kind ``log``.
+        exec: Batch: command to run, likewise.
+        timeout: Seconds for the run as a whole, input included; None: no limit. The deadline of the session does not
+            apply, unless ``with_options`` set one.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        InvalidArgument: Unknown mode, or an argument that the mode does not have.
+        DeadlineExceeded: ``timeout`` is over; the code was interrupted.
+        BackendClientError: The code waits for input and there is none left, or ``on_output`` or ``inputs`` failed
+            (the cause is chained); the code was interrupted.
+        BackendAPIError: 404 for an unknown session, 500 when the agent failed.
+
+    Cancelling the call, or Ctrl-C, interrupts the code too, within two seconds, and hears the run out in the
+    background: a run whose end nobody asks for blocks the session for later ones. Not idempotent. ``POST P`` again and
+    again; ``POST P/interrupt`` where it says so.
+    """
+    options = _options(mode, code, clean, build, build_log, exec)
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
+        raise InvalidArgument("timeout", timeout, "must be a number of seconds above 0, or None")
+    answers = _Answers(inputs)
+    result = RunResult(secrets.token_hex(8))
+    progress = _Progress(run_body(result.run_id, code, mode, options))
+    limit = None if timeout is None else monotonic() + timeout
+    control = _control or Control()
+    try:
+        while not progress.over and not control.is_stopped:
+            items = yield from _take_step(kernel, progress, result)
+            if control.is_stopped:
+                yield from _wind_up(kernel, progress, result)
+                break
+            if items and on_output is not None:
+                yield from _guarded("on_output", _report, on_output, items)
+            if progress.waiting:
+                progress.answer = yield from _guarded("inputs", answers.next, _prompt(result))
+            if limit is not None and monotonic() > limit and not progress.over:
+                raise DeadlineExceeded(f"the code ran longer than {timeout} s; it was interrupted")
+    except BackendError as error:
+        if not progress.over and error.method is None:  # not of an exchange: then nobody hears us
+            yield from _wind_up(kernel, progress, result)
+        raise
+    return result
+
+
+class Control:
+    """How a run is stopped from outside. Any thread.
+
+    Attributes:
+        is_stopped: Whether nobody waits for the run any more.
+    """
+
+    def __init__(self) -> None:
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        """Nobody waits for it."""
+        self.is_stopped = True
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run is.
+
+    Attributes:
+        step: The body of the next request.
+        over: Whether the run has ended.
+        waiting: Whether the code waits for input.
+        answer: What it gets.
+    """
+
+    step: dict[str, Any]
+    over: bool = False
+    waiting: bool = False
+    answer: str = ""
+
+
+def _take_step(kernel: SessionIdentity[Any], progress: _Progress, result: RunResult) -> Recipe[list[Any]]:
+    """Take the run one step on. Returns what it wrote to the console meanwhile."""
+    if progress.waiting:
+        progress.step = run_body(result.run_id, progress.answer, "input", None)
+        progress.waiting = False
+    response = yield request_about(kernel, "POST", json=progress.step, hold=STEP_HOLD)
+    reply = expect_object(response, "result")
+    status = promised(reply, "status", response)
+    progress.waiting = status == WAITING
+    progress.over = not progress.waiting and status not in GOING_ON
+    progress.step = run_body(result.run_id, "", "continue", None)
+    items: list[Any] = reply.get("console") or []
+    for kind, data in items:
+        result.add(kind, tuple(data) if kind == "media" else data)
+    result.files += reply.get("files") or []
+    if progress.over:
+        result.status, result.exit_code = status, reply.get("exitCode")
+    elif status in STEP_ENDS:
+        result.exit_codes[STEP_ENDS[status]] = reply.get("exitCode")
+    return items
+
+
+def _wind_up(kernel: SessionIdentity[Any], progress: _Progress, result: RunResult) -> Recipe[None]:
+    """Interrupt the code, and go on asking until the run has ended."""
+    if progress.over:
+        return
+    yield request_about(kernel, "POST", "/interrupt")
+    progress.answer = ""  # nobody waits for it any more but the server itself
+    for _ in range(LAST_STEPS):
+        yield from _take_step(kernel, progress, result)
+        if progress.over:
+            return
+
+
+def _options(
+    mode: str, code: str, clean: str | None, build: str | None, build_log: bool, execute: str | None
+) -> dict[str, Any] | None:
+    """The options of a batch; None for a query."""
+    options = _inputs.given(clean=clean, build=build, exec=execute)
+    if _inputs.choice("mode", mode, MODES) == "query":
+        if options or build_log:
+            raise InvalidArgument("mode", mode, "has no commands: clean, build and exec are for batch")
+        return None
+    if code:
+        raise InvalidArgument("code", f"{code[:40]!r}", "is not for mode 'batch', which runs commands")
+    options["buildLog"] = _inputs.flag("build_log", build_log)
+    return options
+
+
+def _guarded(argument: str, function: Callable[..., Any], *args: Any) -> Recipe[Any]:
+    """Run code of the user's, off the hub; its errors become the call's."""
+    try:
+        return (yield Offload(function, *args))
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BackendClientError(f"{argument} failed: {type(error).__name__}; the code was interrupted") from error
+
+
+def _report(on_output: OnOutput, items: list[tuple[str, Any]]) -> None:
+    for kind, data in items:
+        on_output(kind, tuple(data) if kind == "media" else data)
+
+
+def _prompt(result: RunResult) -> str:
+    """What the code wrote last: the last line of its output."""
+    return result.stdout.rpartition("\n")[2]
+
+
+class _Answers:
+    """Where input comes from."""
+
+    def __init__(self, inputs: Iterable[str] | Prompt | None) -> None:
+        if isinstance(inputs, str | bytes) or not (inputs is None or callable(inputs) or isinstance(inputs, Iterable)):
+            raise InvalidArgument("inputs", type(inputs).__name__, "must be a list of lines, or a function")
+        self._ask: Prompt | None = inputs if callable(inputs) else None
+        self._lines: Iterator[str] = iter(()) if inputs is None or callable(inputs) else iter(inputs)
+
+    def next(self, prompt: str) -> str:
+        """The next line. In a native thread."""
+        line = self._ask(prompt) if self._ask is not None else next(self._lines, None)
+        if line is None:
+            raise BackendClientError("the code waits for input, and there is none left; it was interrupted")
+        if not isinstance(line, str):
+            raise InvalidArgument("inputs", type(line).__name__, "must give text")
+        return line
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Stoppable(BoundFunction[P, T]):
+    __slots__ = ()
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
+        """Start the run. Cancelling its future interrupts the code; the call behind it ends by itself.
+
+        The call is not cut off in the middle of a step (of about two seconds): the server would go on with that step,
+        and two steps at once confuse it.
+        """
+        control = Control()
+        submit: Any = super().submit
+        inner: CallFuture[T] = submit(*args, _control=control, **kwargs)
+        return following(inner, control.stop)
+
+
+class BlockingRunFunction(_Stoppable[P, T], BlockingFunction[P, T]):
+    """:func:`run` on a ``Session``."""
+
+    __slots__ = ()
+
+
+class FutureRunFunction(_Stoppable[P, T], FutureFunction[P, T]):
+    """:func:`run` on an ``AsyncSession``."""
+
+    __slots__ = ()
+
+
+class RunFunction(ApiFunction[P, T]):
+    """:func:`run` as an API function."""
+
+    blocking_kind = BlockingRunFunction
+    future_kind = FutureRunFunction
+
+
+def api_run_function(recipe: Callable[Concatenate[Any, P], Recipe[T]]) -> RunFunction[P, T]:
+    """Make :func:`run` an API function of instances."""
+    return RunFunction(recipe, on_class=False)
