@@ -13,6 +13,7 @@ import io
 import os
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -285,6 +286,11 @@ class HubSocket:
     def shutdown(self, how: int) -> None:
         """Shut the connection down."""
         self._raw.shutdown(how)
+
+    def reset_on_close(self) -> None:
+        """Have the close tell the other side of a failure: it resets the connection."""
+        if self._raw.fileno() >= 0:
+            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def close(self) -> None:
         """Close, once no reader made by :meth:`makefile` is open any more."""

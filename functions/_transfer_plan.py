@@ -126,21 +126,26 @@ def open_door(plan: Plan, action: str, body: Mapping[str, Any]) -> Recipe[Door]:
         BackendClientError: The address is none of the map's.
         InvalidReply: The answer has no usable address or token.
     """
-    patience = Patience(DOOR_RETRIES)
-    while True:
-        try:
-            # Not safe in the sense of HTTP, but repeating it leaves nothing but an empty temporary file on the server.
-            response = yield Request("POST", f"{plan.base}/{action}", json=body, idempotent=True)
-            break
-        except BackendAPIError as error:
-            if not error.type.endswith(STUMBLED):
-                raise
-            yield patience.after(error, is_break=True)
+    response = yield from _patiently(plan, action, body)
     reply = expect_object(response)
     url, token = field(reply, "url", response), field(reply, "token", response)
     if not isinstance(token, str) or not token:
         raise InvalidReply("the answer's 'token' is no text", response.status)
     return Door(_usable(url, plan.address_map, response), token)
+
+
+def _patiently(plan: Plan, action: str, body: Mapping[str, Any]) -> Recipe[Response]:
+    patience = Patience(DOOR_RETRIES)
+    while True:
+        try:
+            # Not safe in the sense of HTTP, but repeating it leaves nothing but an empty temporary file on the server.
+            response: Response = yield Request("POST", f"{plan.base}/{action}", json=body, idempotent=True)
+        except BackendAPIError as error:
+            if not error.type.endswith(STUMBLED):
+                raise
+            yield patience.after(error, is_break=True)
+        else:
+            return response
 
 
 def _usable(url: object, address_map: Mapping[str, str], response: Response) -> str:

@@ -22,6 +22,7 @@ class BytesPlan(Plan):
 
 
 class ByteStream(Stream[M, bytes]):
-    """A body as it comes: yields pieces of ``bytes``, none of them empty. Ends with the body; an incomplete one raises
-    :class:`ConnectionLost`.
+    """A body as it comes: yields pieces of ``bytes``, none of them empty.
+
+    Ends with the body; an incomplete one raises :class:`ConnectionLost`.
     """

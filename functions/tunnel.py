@@ -44,8 +44,8 @@ class Tunnel(StreamLife[M]):
             host, port = tunnel.address
             ...                                  # ssh -p {port} work@{host}
 
-    Any number of connections at once, up to the configuration's ``streams``. A connection that cannot be relayed is
-    closed, logged, and kept as :attr:`last_error`; the tunnel goes on.
+    Any number of connections at once, up to the configuration's ``streams``. A connection that cannot be relayed, or
+    breaks, is reset and logged, and :attr:`last_error` says why; the tunnel goes on.
 
     A WebSocket cannot be half-closed: when the local side has finished sending, what the service still has to say is
     relayed until it is silent for two seconds.

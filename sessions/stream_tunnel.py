@@ -125,7 +125,7 @@ class TunnelDriver(StreamDriver[NoReturn]):
         return len(self._relays)
 
     @staticmethod
-    def size_of(item: NoReturn) -> int:
+    def size_of(item: NoReturn) -> int:  # noqa: ARG004  # the form of the base class
         """There are no items."""
         return 0
 

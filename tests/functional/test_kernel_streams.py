@@ -15,7 +15,13 @@ from functools import partial
 
 import pytest
 
-from ai.backend.client.exceptions import BackendAPIError, BackendClientError, InvalidArgument, StreamClosed
+from ai.backend.client.exceptions import (
+    BackendAPIError,
+    BackendClientError,
+    ConnectionLost,
+    InvalidArgument,
+    StreamClosed,
+)
 from ai.backend.client.session import AsyncSession, Session
 from support.faults import Connection, RawRequest, Step, head, raw, reply
 from support.stream_steps import echo
@@ -154,6 +160,25 @@ def test_the_server_gives_a_run_up(runtime, server, make_config):
 
         with pytest.raises(BackendClientError, match="Invalid API parameters"):
             runtime.coroutine(results_async) if runtime.name == "asyncio" else runtime.value(results)
+
+
+def test_a_run_ends_with_its_last_report(runtime, server, make_config):
+    """The web server does not pass the manager's close on."""
+    heard = []
+
+    def socket_of_the_web_server(peer: Peer) -> None:
+        peer.read()
+        peer.send(text(json.dumps(result())), text(json.dumps(result("finished", exitCode=0))))
+        heard.extend(peer.read_all())
+
+    run = Script()
+    server.script(route(execute=upgrade(socket_of_the_web_server), interrupt=run.interrupt))
+    with runtime.session(make_config(server)) as session:
+        reading = read(runtime, session.Kernel("x").stream_execute("code"))
+        assert (len(reading.items), reading.error) == (2, None)
+        until(lambda: heard, "the server has heard the close")
+    assert [(one.opcode, one.code) for one in heard] == [(CLOSE, 1000)]
+    assert run.interrupts == 0
 
 
 def test_leaving_early_interrupts_and_waits_for_the_end(runtime, server, make_config):
@@ -436,11 +461,41 @@ def test_what_the_service_says_last_arrives(server, make_config):
     with Session(config=make_config(server)) as session, session.Kernel("x").tunnel("sshd") as tunnel:
         with socket.create_connection(tunnel.address, 10) as local:
             local.sendall(b"question")
-            received = b""
-            while part := local.recv(1000):
-                received += part
-        assert received == b"answer to question"
+            assert read_to_the_end(local) == b"answer to question"
         assert tunnel.last_error is None
+
+
+def read_to_the_end(local: socket.socket) -> bytes:
+    received = b""
+    while part := local.recv(1000):
+        received += part
+    return received
+
+
+def test_a_service_that_ends_without_a_close_has_ended(server, make_config):
+    """So the manager does it when the service closes its connection."""
+
+    def service(peer: Peer) -> None:
+        peer.send(frame(BINARY, b"the page"))
+
+    server.script(manager_with(upgrade(service)))
+    with Session(config=make_config(server)) as session, session.Kernel("x").tunnel("httpd", protocol="http") as tunnel:
+        with socket.create_connection(tunnel.address, 10) as local:
+            assert read_to_the_end(local) == b"the page"
+        assert tunnel.last_error is None
+
+
+@pytest.mark.parametrize(
+    "part",
+    [frame(BINARY, b"the page")[:-1], frame(BINARY, b"the page")[:1], frame(BINARY, b"half a page", fin=False)],
+    ids=["in a frame", "in a head", "in a message"],
+)
+def test_a_service_cut_off_does_not_look_ended(server, make_config, part):
+    server.script(manager_with(upgrade(lambda peer: peer.send(part))))
+    with Session(config=make_config(server)) as session, session.Kernel("x").tunnel("httpd", protocol="http") as tunnel:
+        with socket.create_connection(tunnel.address, 10) as local, pytest.raises(ConnectionResetError):
+            read_to_the_end(local)
+        assert isinstance(tunnel.last_error, ConnectionLost)
 
 
 def test_a_local_side_that_has_finished_sending_still_hears_the_answer(server, make_config):
@@ -455,10 +510,7 @@ def test_a_local_side_that_has_finished_sending_still_hears_the_answer(server, m
         with socket.create_connection(tunnel.address, 10) as local:
             local.sendall(b"question")
             local.shutdown(socket.SHUT_WR)
-            received = b""
-            while part := local.recv(1000):
-                received += part
-        assert received == b"late question"
+            assert read_to_the_end(local) == b"late question"
         until(lambda: tunnel.connections == 0, "the connection is over")
 
 

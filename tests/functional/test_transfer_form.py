@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterator
 
 import pytest
@@ -15,9 +14,8 @@ from ai.backend.client.exceptions import (
     TargetExists,
     TransferError,
 )
-from support.moving import MIB, content, in_session, leftovers
+from support.moving import MIB, content, in_session, leftovers, told_progress
 from support.storage import StorageServer, folder
-from support.waiting import until
 
 
 @pytest.fixture(scope="session")
@@ -146,13 +144,7 @@ def test_progress_is_told_for_every_file(upload, download, storage, local):
     for name, size in sizes.items():
         (local / name).write_bytes(content(size))
     for move, options in ((upload, {}), (download, {"basedir": "out"})):
-        told = collections.defaultdict(list)
-        move(list(sizes), on_progress=lambda *report, told=told: told[report[0]].append(report[1:]), **options)
-        ends = {name: (size, size) for name, size in sizes.items()}
-        until(
-            lambda told=told, ends=ends: {name: reports[-1] for name, reports in told.items()} == ends,
-            "the end of every file is told",
-        )
+        told_progress(move, sizes, **options)
 
 
 @in_session

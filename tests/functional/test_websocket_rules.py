@@ -180,14 +180,9 @@ NOT_UTF8 = {
     "a character that has no end": b"abc\xe2\x82",
 }
 TEXTS = [
-    *(
-        Case(f"8.1 {what}", text("ok") + text(data), ["ok"], ProtocolError, 1007)
-        for what, data in NOT_UTF8.items()
-    ),
+    *(Case(f"8.1 {what}", text("ok") + text(data), ["ok"], ProtocolError, 1007) for what, data in NOT_UTF8.items()),
     Case("8.1 in the second fragment", fragments(TEXT, b"ok", b"\xff"), error=ProtocolError, code=1007),
-    Case(
-        "8.1 a character cut by the message's end", fragments(TEXT, b"\xe2", b"\x82"), error=ProtocolError, code=1007
-    ),
+    Case("8.1 a character cut by the message's end", fragments(TEXT, b"\xe2", b"\x82"), error=ProtocolError, code=1007),
     Case("8.1 a binary message may hold anything", frame(BINARY, b"\xff\xfe") + BYE, [b"\xff\xfe"]),
 ]
 SIZES = [

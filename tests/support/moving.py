@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import inspect
 import random
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from support.storage import StorageServer, folder
+from support.waiting import until
 
 KIB, MIB = 1 << 10, 1 << 20
 CHUNK = 256 * KIB
@@ -23,6 +25,17 @@ def content(size: int) -> bytes:
 def leftovers(path: Path) -> list[str]:
     """Hidden files of unfinished downloads."""
     return sorted(found.name for found in path.rglob(".backendai-*"))
+
+
+def told_progress(
+    move: Callable[..., Any], sizes: dict[str, int], **options: Any
+) -> list[list[tuple[int, int | None]]]:
+    """Move files of these sizes with a hook, wait until the end of each was told, and return what was told of each."""
+    told: dict[str, list[tuple[int, int | None]]] = collections.defaultdict(list)
+    move(list(sizes), on_progress=lambda path, done, total: told[path].append((done, total)), **options)
+    ends = {name: (size, size) for name, size in sizes.items()}
+    until(lambda: {name: reports[-1] for name, reports in told.items()} == ends, "the end of every file is told")
+    return list(told.values())
 
 
 def in_session(test: Callable[..., None]) -> Callable[..., None]:
