@@ -7,9 +7,10 @@ from typing import Any
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
+from websockets.exceptions import ProtocolError
 from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
@@ -43,7 +44,9 @@ class SparingDeflate(Extension):
         self.name = inner.name
 
     def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
-        """As negotiated."""
+        """As negotiated, and as strictly with every version of the library."""
+        if frame.opcode is Opcode.CONT and frame.rsv1:  # 14.0 to 16.0 let it pass
+            raise ProtocolError("reserved bits must be 0")
         return self._inner.decode(frame, max_size=max_size)
 
     def encode(self, frame: Frame) -> Frame:

@@ -189,18 +189,20 @@ def test_no_token_is_logged_or_shown(storage, proxy, local, make_config, log, tm
         storage.fault("HEAD", status=500)
         storage.fault("GET", name="down", **fault)
     proxies = {"http": proxy.url} if through == "a proxy" else {}
+    tries = 0 if fault else 5  # the proxy may close a connection that it has just kept
     shown = []
-    with Session(config=make_config(storage, proxies=proxies, retries=0)) as session:
+    with Session(config=make_config(storage, proxies=proxies, retries=tries)) as session:
+        records = tmp_path / "records"
         for move in (
-            lambda: folder(session).upload(["file"], max_retries=0, chunk_size=MIB, resume_dir=tmp_path / "records"),
-            lambda: folder(session).download(["down"], max_retries=0),
+            lambda: folder(session).upload(["file"], max_retries=tries, chunk_size=MIB, resume_dir=records),
+            lambda: folder(session).download(["down"], max_retries=tries),
         ):
             try:
                 move()
             except BackendError as error:
                 shown += all_of(error)
     tokens = storage.tokens()
-    assert len(tokens) == 2
+    assert len(tokens) >= 2
     for token in tokens:
         assert token not in log.text
         assert not any(token in text for text in shown)

@@ -237,3 +237,22 @@ def test_a_folder_of_somebody_else_is_not_found(live_config, folder, tmp_path):
     with Session(config=live_config(**keys)) as session, pytest.raises(BackendAPIError) as caught:
         session.VFolder(folder).upload(["file"], basedir=tmp_path)
     assert caught.value.status == 404
+
+
+def test_the_web_server_opens_the_doors_too(live_config, tmp_path):
+    """In session mode the manager is asked through the web server; the bytes go to the storage proxy all the same."""
+    login = [os.environ.get(f"BACKEND_SESSION_{name}") for name in ("ENDPOINT", "USER", "PASSWORD")]
+    if not all(login):
+        pytest.skip("no web server: BACKEND_SESSION_* not set")
+    endpoint, user, password = login
+    name = f"live-{secrets.token_hex(6)}"
+    (tmp_path / "file").write_bytes(random.randbytes(3 * MIB))
+    with Session(config=live_config(endpoint=endpoint, endpoint_type="session")) as session:
+        session.Auth.login(user, password)
+        session.VFolder.create(name)
+        try:
+            assert session.VFolder(name).upload(["file"], basedir=tmp_path, chunk_size=MIB) == ["file"]
+            assert session.VFolder(name).download(["file"], basedir=tmp_path / "out")
+        finally:
+            session.VFolder(name).delete()
+    assert digest(tmp_path / "out" / "file") == digest(tmp_path / "file")

@@ -78,7 +78,10 @@ def test_names_records_and_services_of_a_session(driven, team, tokens, tmp_path)
             completion()
         assert caught.value.data["agent-details"]["type"] == "https://api.backend.ai/probs/agent-timeout"
 
-        assert [stats["status"] for stats in kernel.destroy(recursive=True)] == ["terminated", "terminated"]
+        with kernel.stream_events() as events:
+            assert [stats["status"] for stats in kernel.destroy(recursive=True)] == ["terminated", "terminated"]
+            ended = next(event for event in events if event.event == "session_terminated")
+        assert ended.json()["sessionId"] == str(kernel.id)
         until(lambda: is_gone(kernel) and is_gone(dependent), "both sessions have ended")
         assert "CANCELLED" in dependent.get_status_history()
         history = anna.Kernel.from_session_id(kernel.id).get_status_history()
