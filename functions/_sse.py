@@ -91,15 +91,13 @@ class EventParser:
         """A new connection begins: whatever is incomplete is dropped, as the standard wants it."""
         self._at_start = True
         self._after_cr = False
-        self._partial: list[bytes] = []  # pieces of the line that has no end yet
-        self._partial_size = 0
+        self._partial = bytearray()  # the line that has no end yet
         self._id = self.last_event_id
         self._clear()
 
     def _clear(self) -> None:
         self._type = ""
-        self._data: list[str] = []
-        self._data_size = 0
+        self._data = bytearray()  # one block: millions of short lines take no more room than their bytes
         self._given: str | None = None  # the id that this event came with
         self._retry: int | None = None
 
@@ -130,30 +128,26 @@ class EventParser:
             event = self._take_line(self._completed(line) if self._partial else line)
             if event is not None:
                 yield event
-        if rest:
-            self._partial.append(rest)
-            self._partial_size += len(rest)
+        self._partial += rest
         self._check_size()
 
     def _check_size(self) -> None:
-        if self._partial_size + self._data_size > self._limit:
+        if len(self._partial) + len(self._data) > self._limit:
             raise ProtocolError(f"an event is longer than {self._limit} bytes")
 
     def _completed(self, line: bytes) -> bytes:
         """The line whose beginning came earlier."""
-        self._partial.append(line)
-        whole = b"".join(self._partial)
+        self._partial += line
+        whole = bytes(self._partial)
         self._partial.clear()
-        self._partial_size = 0
         return whole
 
     def _without_bom(self, data: bytes) -> bytes:
         """The stream's first bytes, held back as long as they may be the beginning of a byte order mark."""
-        data = b"".join((*self._partial, data))
+        data = bytes(self._partial + data)
         self._partial.clear()
         if len(data) < len(BOM) and BOM.startswith(data):
-            if data:
-                self._partial.append(data)
+            self._partial += data
             return b""
         self._at_start = False
         return data.removeprefix(BOM)
@@ -166,8 +160,8 @@ class EventParser:
         if raw[:1] == b" ":
             raw = raw[1:]
         if name == b"data":
-            self._data.append(raw.decode("utf-8", "replace"))
-            self._data_size += len(raw) + 1
+            self._data += raw
+            self._data += b"\n"
             self._check_size()
         elif name == b"event":
             self._type = raw.decode("utf-8", "replace")
@@ -183,6 +177,7 @@ class EventParser:
         self.last_event_id = self._id
         event = None
         if self._data:
-            event = SSEMessage(self._type or DEFAULT_TYPE, "\n".join(self._data), self._given, self._retry)
+            data = self._data[:-1].decode("utf-8", "replace")
+            event = SSEMessage(self._type or DEFAULT_TYPE, data, self._given, self._retry)
         self._clear()
         return event

@@ -57,6 +57,9 @@ OUTGOING_LIMIT = 64 << 20
 OUTGOING_HIGH = 1 << 20
 """Bytes waiting to be sent with which nothing more is read: a server whose pings nobody lets us answer must wait."""
 
+MANY_PARTS = 1024
+"""Fragments of a message that are joined before it is complete: tiny ones take many times the room of their bytes."""
+
 BLOCK = 1 << 18
 """Bytes of small messages that are written at once."""
 
@@ -76,8 +79,9 @@ class SocketDriver(StreamDriver[WSMessage]):
         self._outgoing_bytes = 0
         self._writer: HubGreenlet | None = None
         self._drain: CallFuture[None] | None = None
-        self._parts: list[Any] = []
-        self._kind: WSMsgType | None = None  # of the message that is being received
+        self._parts: list[Any] = []  # of the message that is being received
+        self._blocks: list[Any] = []  # what came before them
+        self._kind: WSMsgType | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
         self._last: WSMessage | None = None
         self._parting: CallFuture[Any] | None = None
@@ -301,14 +305,20 @@ class SocketDriver(StreamDriver[WSMessage]):
             return ProtocolError("a text message is not UTF-8")
         if part:  # an endless message of empty fragments takes no room
             self._parts.append(part)
+            if len(self._parts) >= MANY_PARTS:
+                self._blocks.append(self._joined(self._parts))
+                self._parts = []
         if frame.fin:
-            parts, self._parts = self._parts, []
-            empty: Any = "" if self._kind is WSMsgType.TEXT else b""
-            message = WSMessage(self._kind or WSMsgType.BINARY, parts[0] if len(parts) == 1 else empty.join(parts))
+            parts = [*self._blocks, *self._parts]
+            self._parts, self._blocks = [], []
+            message = WSMessage(self._kind or WSMsgType.BINARY, parts[0] if len(parts) == 1 else self._joined(parts))
             self._last = message if self._socket_plan.parting is not None else None
             self._deliver(message)
             return self._work_done(message)
         return None
+
+    def _joined(self, parts: list[Any]) -> Any:
+        return "".join(parts) if self._kind is WSMsgType.TEXT else b"".join(parts)
 
     def _work_done(self, message: WSMessage) -> StreamClosed | None:
         """Close behind a message that says that there is nothing more to come."""

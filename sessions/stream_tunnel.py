@@ -81,7 +81,7 @@ class RelayDriver(SocketDriver):
     def _after_end(self) -> BackendError:
         """The manager lets the connection end without a close when the service has closed."""
         error = super()._after_end()
-        cut = self._parts or str(self._protocol.parser_exc) != BETWEEN_FRAMES
+        cut = self._parts or self._blocks or str(self._protocol.parser_exc) != BETWEEN_FRAMES
         return StreamClosed("the service ended the connection", 1001) if not self._closing and not cut else error
 
     def _wait_for_silence(self) -> None:

@@ -90,6 +90,8 @@ FRAGMENTED = [
     Case("5.4 two fragments", fragments(TEXT, "hel", "lo") + BYE, ["hello"]),
     Case("5.4 many fragments", fragments(TEXT, *"abcdefghij") + BYE, ["abcdefghij"]),
     Case("5.4 binary fragments", fragments(BINARY, b"\x00", b"\x01", b"\x02") + BYE, [b"\x00\x01\x02"]),
+    Case("5.4 thousands of fragments", fragments(TEXT, *["é", "xy"] * 3000) + BYE, ["éxy" * 3000]),
+    Case("5.4 thousands of binary fragments", fragments(BINARY, *[b"\x00\xff"] * 2048) + BYE, [b"\x00\xff" * 2048]),
     Case("5.4 empty fragments", fragments(TEXT, "", "a", "", "b", "") + BYE, ["ab"]),
     Case("5.4 nothing but empty fragments", fragments(TEXT, "", "", "") + BYE, [""]),
     Case("5.4 a character cut in two", fragments(TEXT, JAPANESE.encode()[:3], JAPANESE.encode()[3:]) + BYE, [JAPANESE]),

@@ -70,6 +70,15 @@ TABLE = {
         ),
         ours.NeverSent,
     ),
+    # As urllib3 calls it when the answer is lost behind a proxy: the server may have acted.
+    "lost behind a proxy": (
+        wrapped(u3.ProxyError("Unable to connect to proxy", http.client.RemoteDisconnected("no response"))),
+        ours.ConnectionLost,
+    ),
+    "reset behind a proxy": (
+        wrapped(u3.ProxyError("Unable to connect to proxy", system(errno.ECONNRESET))),
+        ours.ConnectionLost,
+    ),
     "a mocking library": (requests.ConnectionError(f"Connection refused by Responses: GET {URL}"), ours.NeverSent),
     # ConnectTimeout
     "no connection in time": (
