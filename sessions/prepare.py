@@ -174,7 +174,9 @@ class Preparer:
             date = self._date()
             text += f"Date: {date}\r\nContent-Type: {content_type}\r\n" if content_type else f"Date: {date}\r\n"
             if self._signs and not request.anonymous:
-                text += self._authorization(method, target, date, endpoint, content_type or NO_TYPE, version, body)
+                text += self._authorization(
+                    method, target, date, endpoint, content_type or SIGNED_AS_UNTYPED, version, body
+                )
         if body is not None:
             text += f"Content-Length: {len(body)}\r\n"
         elif method in _BODY_METHODS:
@@ -292,9 +294,9 @@ class Preparer:
         return f"Authorization: {auth.authorization(config.access_key, signature, config.hash_type)}\r\n"
 
 
-NO_TYPE = "application/octet-stream"
-"""What the server signs with when a request has no ``Content-Type``, as those that open event streams and WebSockets
-have none (README §3 of the manager's own client signs the same)."""
+SIGNED_AS_UNTYPED = "application/octet-stream"
+"""What stands in the signature where a request has no ``Content-Type``, as those that open event streams and WebSockets
+have none: the manager fills in the same."""
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
