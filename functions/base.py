@@ -275,11 +275,7 @@ def expect_object(response: Response, key: str | None = None, *, shape: Any = di
     Raises:
         InvalidReply: It is no object.
     """
-    value = response.json() if key is None else field(response.json(), key, response)
-    if not isinstance(value, dict):
-        name = "the answer" if key is None else f"the answer's {key!r}"
-        raise InvalidReply(f"{name} is not a JSON object", response.status, response.content)
-    return value
+    return _expect(response, key, dict, "object")
 
 
 def expect_list(response: Response, key: str | None = None, *, item: type[S]) -> list[S]:  # noqa: ARG001  # as above
@@ -296,10 +292,15 @@ def expect_list(response: Response, key: str | None = None, *, item: type[S]) ->
     Raises:
         InvalidReply: It is no array.
     """
+    found: list[S] = _expect(response, key, list, "array")
+    return found
+
+
+def _expect(response: Response, key: str | None, kind: type, what: str) -> Any:
     value = response.json() if key is None else field(response.json(), key, response)
-    if not isinstance(value, list):
+    if not isinstance(value, kind):
         name = "the answer" if key is None else f"the answer's {key!r}"
-        raise InvalidReply(f"{name} is not a JSON array", response.status, response.content)
+        raise InvalidReply(f"{name} is not a JSON {what}", response.status, response.content)
     return value
 
 
