@@ -110,6 +110,7 @@ def request_about(
     params: Mapping[str, str] | None = None,
     for_owner: bool = True,
     area: str = "",
+    kind: type[Request] = Request,
     **options: Any,
 ) -> Request:
     """A request about a compute session.
@@ -124,7 +125,8 @@ def request_about(
         for_owner: The function can act for the owner: ``owner_access_key`` joins the query. Otherwise an object with
             one is refused, since the server would answer 400, or take the caller's own session of the same name.
         area: What precedes ``/session`` in the path, for example ``/stream``.
-        options: Further arguments of :class:`Request`.
+        kind: The request's class.
+        options: Further arguments of ``kind``.
     """
     query = dict(params or {})
     if kernel.owner_access_key is not None:
@@ -135,7 +137,7 @@ def request_about(
         options["params"] = query
     version = kernel.session.api_version
     reference = segment(_reference(version, kernel, among_ended))
-    return Request(method, f"{area}/{get_naming(version, 'path')}/{reference}{suffix}", **options)
+    return kind(method, f"{area}/{get_naming(version, 'path')}/{reference}{suffix}", **options)
 
 
 def _reference(version: ApiVersion, kernel: SessionIdentity[Any], among_ended: bool) -> str:

@@ -24,7 +24,7 @@ from ai.backend.client.functions._transfer_plan import Patience, Plan
 from ai.backend.client.functions._transfer_progress import FileProgress, RunCallback
 from ai.backend.client.functions._transfer_sources import FileSource, LocalFile
 from ai.backend.client.functions.base import Offload, Recipe
-from ai.backend.client.transfer import Head, OnBytes, Transfer
+from ai.backend.client.transfer import Head, OnBytes, Source, Transfer
 
 MAX_FILES: Final = 10
 """Files per request: the manager answers 400 "Too many files!" beyond."""
@@ -39,22 +39,22 @@ class FormSource:
     """Files as a form.
 
     Args:
-        files: The files, with their paths in the folder.
+        files: The files' names for the server, and their contents.
 
     Attributes:
         places: Where the content of each begins, and how long it is.
     """
 
-    def __init__(self, files: Sequence[tuple[str, LocalFile]]) -> None:
+    def __init__(self, files: Sequence[tuple[str, Source]]) -> None:
         self._boundary = secrets.token_hex(16)
-        self._parts = [(self._head(name), file) for name, file in files]
+        self._parts = [(self._head(name), content) for name, content in files]
         self._end = f"\r\n--{self._boundary}--\r\n".encode()
         self.content_type = f"multipart/form-data; boundary={self._boundary}"
         self.length = 0
         self.places: list[tuple[int, int]] = []
-        for head, file in self._parts:
-            self.places.append((self.length + len(head), file.size))
-            self.length += len(head) + file.size
+        for head, content in self._parts:
+            self.places.append((self.length + len(head), content.length))
+            self.length += len(head) + content.length
         self.length += len(self._end)
 
     def _head(self, name: str) -> bytes:
@@ -69,11 +69,25 @@ class FormSource:
         ).encode()
 
     def pieces(self, size: int) -> Generator[bytes, None, None]:
-        """The form, in pieces. Raises as those of a :class:`FileSource` do."""
-        for head, file in self._parts:
+        """The form, in pieces. Raises as the contents' own do."""
+        for head, content in self._parts:
             yield head
-            yield from FileSource(file, 0, file.size).pieces(size)
+            yield from content.pieces(size)
         yield self._end
+
+    def spread(self, progress: Sequence[FileProgress]) -> OnBytes:
+        """What to call with the bytes of the form that have moved, so that each of its files is told of its own."""
+        tellers = [one.at(0) for one in progress]
+        done = [-1] * len(self.places)
+
+        def moved(count: int, run: RunCallback) -> None:
+            for index, (start, size) in enumerate(self.places):
+                now = min(max(count - start, 0), size)
+                if now != done[index] and count >= start:
+                    done[index] = now
+                    tellers[index](now, run)
+
+        return moved
 
 
 def upload_batch(plan: Plan, files: Sequence[tuple[str, LocalFile]]) -> Recipe[list[str]]:
@@ -81,7 +95,7 @@ def upload_batch(plan: Plan, files: Sequence[tuple[str, LocalFile]]) -> Recipe[l
     patience = Patience(plan.max_retries)
     progress = [plan.meter.file(name, file.size) for name, file in files]
     while True:
-        form = FormSource(files)
+        form = FormSource([(name, FileSource(file, 0, file.size)) for name, file in files])
         try:
             yield Transfer(
                 "POST",
@@ -89,27 +103,12 @@ def upload_batch(plan: Plan, files: Sequence[tuple[str, LocalFile]]) -> Recipe[l
                 source=form,
                 content_type=form.content_type,
                 piece=plan.piece,
-                on_bytes=_spread(form.places, progress),
+                on_bytes=form.spread(progress),
                 idempotent=True,  # it replaces files by the same
             )
             return [name for name, _ in files]
         except BackendError as error:
             yield patience.after(error)
-
-
-def _spread(places: Sequence[tuple[int, int]], progress: Sequence[FileProgress]) -> OnBytes:
-    """What is told of the whole form, for each file in it."""
-    tellers = [one.at(0) for one in progress]
-    done = [-1] * len(places)
-
-    def moved(count: int, run: RunCallback) -> None:
-        for index, (start, size) in enumerate(places):
-            now = min(max(count - start, 0), size)
-            if now != done[index] and count >= start:
-                done[index] = now
-                tellers[index](now, run)
-
-    return moved
 
 
 def check_sizes(plan: Plan, files: Sequence[tuple[str, LocalFile]]) -> Recipe[None]:

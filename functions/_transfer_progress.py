@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import Offload, Recipe
 from ai.backend.client.progress import ProgressBar
 
@@ -14,6 +15,17 @@ ProgressHook = Callable[[str, int, int | None], object]
 """Called with a file, its bytes that have been moved, and its size (None while it is not known)."""
 
 RunCallback = Callable[[Callable[[], object]], object]
+
+
+def progress_hook(value: ProgressHook | None) -> ProgressHook | None:
+    """Check the argument ``on_progress``.
+
+    Raises:
+        InvalidArgument: It is no callable.
+    """
+    if value is not None and not callable(value):
+        raise InvalidArgument("on_progress", value, "must be a callable")
+    return value
 
 
 class Meter:

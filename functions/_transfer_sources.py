@@ -189,3 +189,20 @@ class FileSource:
             raise SourceChanged(self._file.path, "is not a regular file any more")
         if (about.st_size, about.st_mtime_ns) != (self._file.size, self._file.modified):
             raise SourceChanged(self._file.path, "changed while it was uploaded")
+
+
+class BytesSource:
+    """Bytes in memory as the body of a request.
+
+    Args:
+        content: The bytes.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.length = len(content)
+
+    def pieces(self, size: int) -> Generator[bytes, None, None]:
+        """The bytes, in pieces."""
+        for start in range(0, self.length, size):
+            yield self._content[start : start + size]

@@ -9,15 +9,14 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.request import AttachedFile
 
 MAX_FILES = 20
 """Files per call: the manager answers 400 "Too many files" beyond."""
 MAX_FILE_BYTES = 1024 * 1024 - 1
 """Size of one file: the manager answers 400 "Too large file" for 1 MiB and more."""
-CONTENT_TYPE = "application/octet-stream"
 
 PathLike = str | os.PathLike[str]
 
@@ -55,7 +54,19 @@ def path_text(argument: str, path: object) -> str:
     return text
 
 
-def read_attachments(files: Sequence[str], basedir: PathLike | None) -> list[AttachedFile]:
+class SmallFile(NamedTuple):
+    """A file that was read.
+
+    Attributes:
+        name: Its path below the base directory, with ``/`` as separator.
+        content: All of it.
+    """
+
+    name: str
+    content: bytes
+
+
+def read_files(files: Sequence[str], basedir: PathLike | None) -> list[SmallFile]:
     """Read files into memory.
 
     Args:
@@ -64,16 +75,16 @@ def read_attachments(files: Sequence[str], basedir: PathLike | None) -> list[Att
             directory.
 
     Returns:
-        One part per file, named by its path below ``basedir`` with ``/`` as separator. No file is left open.
+        The files, in the same order.
 
     Raises:
         InvalidArgument: A file is outside of ``basedir``, too large, not a regular file, or cannot be read.
     """
     base = Path(basedir if basedir is not None else ".").resolve()
-    return [_attachment(base, file) for file in files]
+    return [_small_file(base, file) for file in files]
 
 
-def _attachment(base: Path, file: str) -> AttachedFile:
+def _small_file(base: Path, file: str) -> SmallFile:
     try:
         path = Path(file).resolve()
         name = path.relative_to(base).as_posix()
@@ -91,7 +102,7 @@ def _attachment(base: Path, file: str) -> AttachedFile:
         raise InvalidArgument("files", file, "must be a regular file")
     if len(data) > MAX_FILE_BYTES:
         raise InvalidArgument("files", file, f"must be less than {MAX_FILE_BYTES + 1} bytes")
-    return AttachedFile(name, data, CONTENT_TYPE)
+    return SmallFile(name, data)
 
 
 def _read(path: Path) -> bytes | None:

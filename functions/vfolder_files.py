@@ -27,7 +27,7 @@ from ai.backend.client.functions._inputs import flag, whole
 from ai.backend.client.functions._transfer_calls import Download, Upload, download, upload
 from ai.backend.client.functions._transfer_paths import PathLike, path_items, path_text, remote_path, remote_paths
 from ai.backend.client.functions._transfer_plan import CONCURRENCY, MAX_CONCURRENCY, Plan
-from ai.backend.client.functions._transfer_progress import Meter, ProgressHook, with_meter
+from ai.backend.client.functions._transfer_progress import Meter, ProgressHook, progress_hook, with_meter
 from ai.backend.client.functions.base import M, Recipe, api_function, expect_object
 from ai.backend.client.functions.vfolder_replies import DownloadTicket
 from ai.backend.client.request import Request
@@ -109,7 +109,7 @@ class FolderTransfers(FolderIdentity[M]):
             records=None if resume_dir is None else str(Path(path_text("resume_dir", resume_dir)).absolute()),
         )
         plan = self._plan(chunk_size, address_map, concurrency, max_retries)
-        show, hook = flag("show_progress", show_progress), _hook(on_progress)
+        show, hook = flag("show_progress", show_progress), progress_hook(on_progress)
         return (yield from with_meter(show, hook, "Uploading", lambda meter: upload(replace(plan, meter=meter), what)))
 
     @api_function
@@ -191,7 +191,7 @@ class FolderTransfers(FolderIdentity[M]):
         if archive:
             require_version(self.session.api_version, V6, "download(archive=True)")
         plan = self._plan(chunk_size, address_map, concurrency, max_retries)
-        show, hook = flag("show_progress", show_progress), _hook(on_progress)
+        show, hook = flag("show_progress", show_progress), progress_hook(on_progress)
         return (
             yield from with_meter(show, hook, "Downloading", lambda meter: download(replace(plan, meter=meter), what))
         )
@@ -240,9 +240,3 @@ def _either(argument: str, value: object, older: object) -> object:
     if (value is None) == (older is None):
         raise InvalidArgument(argument, value, "must be given, once")
     return older if value is None else value
-
-
-def _hook(given: ProgressHook | None) -> ProgressHook | None:
-    if given is not None and not callable(given):
-        raise InvalidArgument("on_progress", given, "must be a callable")
-    return given

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 
+from ai.backend.client.functions.current import current_session
 from support.echo import EchoServer
 from support.faults import FaultServer
 from support.runtimes import RUNTIMES, Runtime, available
@@ -41,6 +42,12 @@ def quiet_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     for name in os.environ:
         if name.upper().startswith(CLEAN):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_current_session() -> None:
+    """No fixture that outlives a test, and no test before this one, left its session to the code that runs now."""
+    assert current_session() is None, "a `with` block of an earlier session is still open in this context"
 
 
 @pytest.fixture(scope="session")

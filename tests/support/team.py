@@ -87,7 +87,8 @@ def founded(config: APIConfig) -> Iterator[Team]:
         config: Configuration of a superadmin.
     """
     hired: list[Member] = []
-    with Session(config=config) as session:
+    # Not `with session`: that would make it the current session of every test of the run.
+    with contextlib.closing(Session(config=config)) as session:
         name = f"team-{secrets.token_hex(4)}"
         answer = mutate(session, CREATE_GROUP, name=name, domain=DOMAIN)
         group_id = answer["group"]["id"]

@@ -15,7 +15,7 @@ from ai.backend.client.exceptions import InvalidArgument, InvalidReply, SourceCh
 from ai.backend.client.functions import _transfer_part
 from ai.backend.client.functions._transfer_form import FormSource, _Mixed
 from ai.backend.client.functions._transfer_part import Mismatch, Part
-from ai.backend.client.functions._transfer_sources import FileSource, LocalFile, find_files
+from ai.backend.client.functions._transfer_sources import BytesSource, FileSource, LocalFile, find_files
 from ai.backend.client.functions._transfer_state import Record, SavedUploads
 from ai.backend.client.transfer import Head
 
@@ -202,7 +202,8 @@ def test_a_link_or_a_pipe_in_a_file_s_place_is_not_followed(work):
 
 def test_a_form_has_the_length_that_it_announces_and_names_that_the_server_reads(work):
     (work / "tree" / "a").write_bytes(b"content")
-    form = FormSource([('q"ü/\r\n%41', local(work / "tree" / "a")), ("empty", local(work / "single"))])
+    contents = [FileSource(local(work / "tree" / "a"), 0, 7), BytesSource(b"")]
+    form = FormSource(list(zip(('q"ü/\r\n%41', "empty"), contents, strict=True)))
     body = b"".join(form.pieces(3))
     assert len(body) == form.length
     assert b"filename*=utf-8''q%22%C3%BC%2F%0D%0A%2541\r\n" in body
