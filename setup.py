@@ -50,6 +50,7 @@ setup(
             *SANDBOX_NEEDS,
             "pytest>=8.2",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "responses>=0.25",
             "trustme>=1.1",
             "uvloop>=0.19",

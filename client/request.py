@@ -34,6 +34,7 @@ __all__ = [
     "Request",
     "RequestContent",
     "Response",
+    "file_disposition",
     "segment",
 ]
 
@@ -56,6 +57,24 @@ class AttachedFile(NamedTuple):
     filename: str
     stream: bytes | IO[bytes]
     content_type: str = "application/octet-stream"
+
+
+_PLAIN_FILENAME = re.compile(r"[A-Za-z0-9 _./+~=@,-]+").fullmatch
+
+
+def file_disposition(filename: str) -> str:
+    """The ``Content-Disposition`` of a file in a form.
+
+    Names beyond letters, digits and harmless signs are quoted for URLs, in the old form and in that of RFC 5987. The
+    servers read the second; HTML's rules, which browsers follow, would leave them ``%22`` in a name for each ``"``.
+
+    Args:
+        filename: Name that the server stores it under.
+    """
+    if _PLAIN_FILENAME(filename):
+        return f'form-data; name="src"; filename="{filename}"'
+    quoted = urllib.parse.quote(filename, safe="")
+    return f'form-data; name="src"; filename="{quoted}"; filename*=utf-8\'\'{quoted}'
 
 
 class ExtendedJSONEncoder(_json.JSONEncoder):
@@ -132,6 +151,12 @@ def _checked_file(file: Iterable[Any]) -> AttachedFile:
         ) from None
     if not isinstance(attached.filename, str) or not attached.filename:
         raise InvalidArgument("files", attached.filename, "must have file names that are non-empty strings")
+    try:
+        attached.filename.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(
+            "files", ascii(attached.filename), "must have file names that can be encoded as UTF-8"
+        ) from None
     if not isinstance(attached.stream, bytes) and not callable(getattr(attached.stream, "read", None)):
         raise InvalidArgument("files", attached.filename, "must have bytes or a binary file object as stream")
     _checked_type(attached.content_type)

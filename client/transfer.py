@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, AnyStr, NamedTuple, Protocol
 
 from ai.backend.client.auth import host_header, redact_url
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.request import Request, Response
 
-__all__ = ["Head", "OnBytes", "Poured", "Sink", "Source", "Transfer"]
+__all__ = ["Head", "OnBytes", "Poured", "Sink", "Source", "Transfer", "path_of_url", "whole_number"]
 
 PIECE = 1 << 18
 """Bytes of a body that are handled at a time unless a request says otherwise: 256 KiB."""
@@ -34,8 +34,16 @@ class Head(NamedTuple):
     @property
     def length(self) -> int | None:
         """Bytes that the body will have, None where the answer does not say."""
-        text = self.headers.get("Content-Length", "")
-        return int(text) if text.isdecimal() and "Transfer-Encoding" not in self.headers else None
+        return None if "Transfer-Encoding" in self.headers else whole_number(self.headers.get("Content-Length", ""))
+
+
+MAX_DIGITS = 18
+"""Of a number of bytes: far above every file, and far below where Python refuses to read a number."""
+
+
+def whole_number(text: str) -> int | None:
+    """A number of bytes as headers have it; None for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 class Source(Protocol):
@@ -76,9 +84,9 @@ class Transfer(Request):
         json: Body as a value to be encoded as JSON. Excludes ``source``.
         source: Where the body comes from.
         content_type: Type of the body.
-        sink: Where the body of an answer with status 2xx goes. Every other answer is read whole, and raises
-            :class:`~ai.backend.client.exceptions.BackendAPIError` from 400 on. The request is not sent again once
-            the sink was called.
+        sink: Where the body of an answer with status 2xx goes, as it was sent: one with a content encoding is refused.
+            Every other answer is read whole, and raises :class:`~ai.backend.client.exceptions.BackendAPIError`; without
+            a sink only from 400 on. The request is not sent again once the sink was called.
         piece: Bytes of a body that are handled at a time. About four times as much is held.
         on_bytes: Is told of progress.
         idempotent: As for a :class:`Request`.
@@ -105,7 +113,7 @@ class Transfer(Request):
         on_bytes: OnBytes | None = None,
         idempotent: bool | None = None,
     ) -> None:
-        place = path if url is None else _path_of(url)
+        place = path if url is None else path_of_url(url)
         super().__init__(method, place, params=params, content_type=content_type, idempotent=idempotent)
         if json is not None:
             self.set_json(json)
@@ -126,21 +134,29 @@ class Transfer(Request):
         query = urllib.parse.urlencode(self.params) if self.params else ""
         return f"/{self.path}?{query}" if query else f"/{self.path}"
 
-    def without_secrets(self, content: bytes) -> bytes:
-        """A server's answer to a request to an absolute URL, with all secrets that it repeats replaced."""
+    def without_secrets(self, told: AnyStr) -> AnyStr:
+        """What a server told about a request to an absolute URL, with all secrets that it repeats replaced."""
         if self.url is not None:
-            for value in (self.params or {}).values():
-                secret = str(value).encode()
+            for secret in map(str, (self.params or {}).values()):
                 if len(secret) >= MIN_SECRET:
-                    content = content.replace(secret, b"***")
-        return content
+                    for spelling in (secret, urllib.parse.quote_plus(secret)):
+                        if isinstance(told, bytes):
+                            told = told.replace(spelling.encode(), b"***")
+                        else:
+                            told = told.replace(spelling, "***")
+        return told
 
 
 MIN_SECRET = 16
 """Shorter query values are no tokens (``archive=true``), and would be found everywhere."""
 
 
-def _path_of(url: str) -> str:
+def path_of_url(url: str) -> str:
+    """The path of a URL that a :class:`Transfer` can go to, percent-encoded.
+
+    Raises:
+        InvalidArgument: It can go to no such URL.
+    """
     try:
         host_header(url)
         parts = urllib.parse.urlsplit(url)

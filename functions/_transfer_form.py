@@ -8,7 +8,6 @@ Download    ``GET F/download`` with ``{"files": [...]}``, answered with ``multip
 
 from __future__ import annotations
 
-import re
 import secrets
 import urllib.parse
 from collections.abc import Generator, Iterator, Sequence
@@ -24,6 +23,7 @@ from ai.backend.client.functions._transfer_plan import Patience, Plan
 from ai.backend.client.functions._transfer_progress import FileProgress, RunCallback
 from ai.backend.client.functions._transfer_sources import FileSource, LocalFile
 from ai.backend.client.functions.base import Offload, Recipe
+from ai.backend.client.request import file_disposition
 from ai.backend.client.transfer import Head, OnBytes, Source, Transfer
 
 MAX_FILES: Final = 10
@@ -31,8 +31,6 @@ MAX_FILES: Final = 10
 
 MAX_HEAD = 65536
 """Bytes of the headers of one part."""
-
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9 _./+~=@,-]+").fullmatch
 
 
 class FormSource:
@@ -58,13 +56,9 @@ class FormSource:
         self.length += len(self._end)
 
     def _head(self, name: str) -> bytes:
-        told = f'filename="{name}"'
-        if not _PLAIN_NAME(name):  # as the vendor's clients write it: these servers read the second form
-            quoted = urllib.parse.quote(name, safe="")
-            told = f"filename=\"{quoted}\"; filename*=utf-8''{quoted}"
         return (
             f"\r\n--{self._boundary}\r\n"
-            f'Content-Disposition: form-data; name="src"; {told}\r\n'
+            f"Content-Disposition: {file_disposition(name)}\r\n"
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
 
@@ -135,13 +129,13 @@ def download_batch(plan: Plan, parts: Sequence[tuple[str, Part]], overwrite: boo
     targets = [part for _, part in parts]
     arrivals = _Arrivals([(plan.meter.file(path, None), part) for path, part in parts])
     while True:
-        yield Offload(_each, [part.prepare for part in targets], overwrite)
+        yield Offload(_prepare, targets, overwrite)
         try:
             yield Transfer(
                 "GET",
                 f"{plan.base}/download",
                 json={"files": paths},
-                sink=_Mixed(parts).receive,
+                sink=_Mixed(parts, overwrite).receive,
                 piece=plan.piece,
                 on_bytes=arrivals.moved,
             )
@@ -149,13 +143,12 @@ def download_batch(plan: Plan, parts: Sequence[tuple[str, Part]], overwrite: boo
             yield patience.after(error)
         else:
             arrivals.tell()
-            yield Offload(_each, [part.finish for part in targets], overwrite)
             return [part.target for part in targets]
 
 
-def _each(methods: Sequence[object], overwrite: bool) -> None:
-    for method in methods:
-        method(overwrite)  # type: ignore[operator]
+def _prepare(parts: Sequence[Part], overwrite: bool) -> None:
+    for part in parts:
+        part.prepare(overwrite)
 
 
 class _Arrivals:
@@ -183,10 +176,13 @@ class _Mixed:
 
     Args:
         parts: What was asked for, in that order.
+        overwrite: Whether the files may replace what is there.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, Part]]) -> None:
+    def __init__(self, parts: Sequence[tuple[str, Part]], overwrite: bool) -> None:
         self._parts = parts
+        self._overwrite = overwrite
+        self._stored: list[Part] = []  # and without their names still
         self._pieces: Iterator[bytes] = iter(())
         self._buffer = b"\r\n"  # the first boundary is at a line's beginning, too
         self._delimiter = b""
@@ -199,9 +195,14 @@ class _Mixed:
         """
         try:
             self._receive(head, pieces)
-        except BaseException:
-            for _, part in self._parts:
+            while self._stored:
+                self._stored[0].finish(self._overwrite)
+                del self._stored[0]
+        except BaseException as error:
+            for part in self._stored:
                 part.discard()
+            if isinstance(error, ValueError):  # the standard library's, on odd parameters of a header
+                raise InvalidReply("a header of the multipart answer is damaged", head.status) from None
             raise
 
     def _receive(self, head: Head, pieces: Iterator[bytes]) -> None:
@@ -219,6 +220,7 @@ class _Mixed:
                 raise InvalidReply("there are fewer files than were asked for", head.status)
             self._check_head(path, self._head())
             part.store(self._until_delimiter())
+            self._stored.append(part)
         if not self._is_last():
             raise InvalidReply("there are more files than were asked for", head.status)
         for _ in pieces:

@@ -54,7 +54,6 @@ class ProxyDownload:
         """Download it; the value is where it is."""
         while not (yield from self._attempt()):
             pass
-        yield Offload(self._part.finish, self._overwrite)
         return self._part.target
 
     def _attempt(self) -> Recipe[bool]:
@@ -103,6 +102,7 @@ class ProxyDownload:
         if self._archive and "zip" not in head.headers.get("Content-Type", ""):
             raise TransferError(self._path, "is not a directory, so it is not sent as an archive")
         self._part.receive(head, pieces)
+        self._part.finish(self._overwrite)  # at once: who is cancelled from here on leaves nothing behind
 
     def _moved(self, count: int, run: RunCallback) -> None:
         self._progress.expect(self._part.total)

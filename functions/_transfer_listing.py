@@ -50,7 +50,7 @@ def list_directory(plan: Plan, directory: str) -> Recipe[list[Entry]]:
     try:
         items = json.loads(field(expect_object(response), "files", response))
         return [Entry(entry_name(item["filename"]), int(item["size"]), str(item["mode"])[:1]) for item in items]
-    except (ValueError, TypeError, LookupError, RecursionError):
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         raise InvalidReply("the answer is no listing of files", response.status, response.content) from None
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from ai.backend.client.exceptions import InvalidReply, TargetExists, TransferError
-from ai.backend.client.transfer import Head
+from ai.backend.client.functions._private_files import read_private, write_private
+from ai.backend.client.transfer import MAX_DIGITS, Head
 
 WORTH_NOTING = 1 << 20
 """Bytes from which on a file is continued instead of fetched anew: 1 MiB. A note costs about as much as fetching that
@@ -33,7 +34,8 @@ much over a fast network."""
 LOCK_PATIENCE = 1.0
 """Seconds that a writer is waited for: one that was cancelled a moment ago has let go by then."""
 
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)").fullmatch
+_NUMBER = rf"([0-9]{{1,{MAX_DIGITS}}})"
+_RANGE = re.compile(f"bytes {_NUMBER}-{_NUMBER}/{_NUMBER}").fullmatch
 
 
 class Mismatch(Exception):
@@ -110,9 +112,12 @@ class Part:
         return max(min(self.offset, self.total - 1), 0)
 
     def _read_note(self) -> None:
+        data = read_private(self._note)
+        if data is None:
+            return
         try:
-            note = json.loads(self._note.read_text("utf-8"))
-            have = self._path.stat().st_size
+            note = json.loads(data)
+            have = self._path.lstat().st_size
             total, validators = note["size"], note["validators"]
             usable = (
                 isinstance(total, int)
@@ -120,7 +125,7 @@ class Part:
                 and all(isinstance(text, str) and text.isascii() and text.isprintable() for text in validators.values())
                 and have <= total
             )
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return
         if usable:
             self.offset, self.total, self._validators, self._is_noted = have, total, validators, True
@@ -139,9 +144,6 @@ class Part:
         Whatever ends it early: what was written so far stays if it is noted, and is removed if not.
         """
         self.is_answered = True
-        encoding = head.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding != "identity":
-            raise InvalidReply(f"a file was sent with the encoding {encoding!r:.40}, unasked", head.status)
         start = 0
         if head.status == 206:
             start = self._check_continuation(head.headers)
@@ -159,7 +161,7 @@ class Part:
             if start == 0:
                 self._write_note()
             stream.seek(start)
-            self.offset = _write(stream, pieces)
+            self.offset = _write(stream, pieces, self.total)
         if self.total is None:
             self.total = self.offset
         if self.offset != self.total:
@@ -190,9 +192,7 @@ class Part:
     def _write_note(self) -> None:
         if not self._resumable or self.total is None or self.total < WORTH_NOTING or "modified" not in self._validators:
             return
-        fresh = self._note.with_suffix(".new")
-        fresh.write_text(json.dumps({"size": self.total, "validators": self._validators}), "utf-8")
-        fresh.replace(self._note)
+        write_private(self._note, json.dumps({"size": self.total, "validators": self._validators}))
         self._is_noted = True
 
     def _forget_note(self) -> None:
@@ -201,9 +201,7 @@ class Part:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[FileIO]:
-        descriptor = self._open()
-        with FileIO(descriptor, "r+") as stream:
-            self._lock(descriptor)
+        with self._open_locked() as stream:
             try:
                 yield stream
             except BaseException:
@@ -212,20 +210,35 @@ class Part:
                 raise
             finally:
                 with contextlib.suppress(OSError):  # else a child forked meanwhile would keep it
-                    fcntl.flock(descriptor, fcntl.LOCK_UN)
+                    fcntl.flock(stream.fileno(), fcntl.LOCK_UN)
 
-    def _lock(self, descriptor: int) -> None:
+    def _open_locked(self) -> FileIO:
         end = time.monotonic() + LOCK_PATIENCE
         while True:
+            stream = FileIO(self._open(), "r+")
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise TransferError(self.target, "is being downloaded by somebody else") from None
-                time.sleep(LOCK_PATIENCE / 20)
-            except OSError:
-                return  # the file system knows no locks
+                if self._is_ours(stream.fileno()):
+                    return stream
+            except BaseException:
+                stream.close()
+                raise
+            stream.close()
+            if time.monotonic() > end:
+                raise TransferError(self.target, "is being downloaded by somebody else")
+            time.sleep(LOCK_PATIENCE / 20)
+
+    def _is_ours(self, descriptor: int) -> bool:
+        """Lock what was opened, and see whether it is still the partial file: who had it may have finished it."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # the file system knows no locks
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.lstat())
+        except FileNotFoundError:
+            return False
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -254,19 +267,18 @@ class Part:
         Raises:
             TransferError: It has another size than was told.
             TargetExists: Meanwhile there is something of that name.
+            OSError: It cannot be given the name.
+
+        What is not noted is removed then.
         """
-        try:
-            size = self._path.stat().st_size
+        with self._opened() as stream:
+            size = os.fstat(stream.fileno()).st_size
             if size != self.total:
                 raise TransferError(self.target, f"has {size} bytes instead of {self.total}")
             self.check_target(overwrite)
             if overwrite or not self._link():
                 self._path.replace(self.target)
-        except TransferError:
-            if not self._is_noted:
-                self.discard()
-            raise
-        self._forget_note()
+            self._forget_note()
 
     def _link(self) -> bool:
         """A new name instead of a changed one, since that replaces nothing. Not every file system has it."""
@@ -276,7 +288,7 @@ class Part:
             raise TargetExists(self.target) from None
         except OSError:
             return False
-        self._path.unlink()
+        self._path.unlink(missing_ok=True)
         return True
 
     def discard(self) -> None:
@@ -289,9 +301,11 @@ class Part:
         self.offset, self.total, self._validators, self._is_noted = 0, None, {}, False
 
 
-def _write(stream: FileIO, pieces: Iterator[bytes]) -> int:
-    """Write everything; returns where the file ends then."""
+def _write(stream: FileIO, pieces: Iterator[bytes], end: int | None = None) -> int:
+    """Write everything, up to a known end; returns where the file ends then."""
     for piece in pieces:
+        if end is not None and stream.tell() + len(piece) > end:
+            raise Mismatch(f"more than {end} bytes came")
         written = stream.write(piece)
         while written < len(piece):
             written += stream.write(memoryview(piece)[written:])

@@ -90,4 +90,6 @@ def entry_name(name: object) -> str:
     """
     if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name or PurePath(name).name != name:
         raise InvalidReply(f"the server lists a file under the impossible name {name!r:.80}")
+    if not is_utf8(name):
+        raise InvalidReply(f"the server lists a file under a name that cannot be sent back: {name!a:.80}")
     return name

@@ -11,20 +11,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from ai.backend.client.auth import host_header, redact_url
+from ai.backend.client.auth import redact_url
 from ai.backend.client.exceptions import (
     BackendAPIError,
     BackendClientError,
     BackendError,
     CallTimeout,
     ConnectionFailed,
+    InvalidArgument,
     InvalidReply,
     ProtocolError,
 )
+from ai.backend.client.functions._transfer_paths import is_utf8
 from ai.backend.client.functions._transfer_progress import Meter
 from ai.backend.client.functions.base import Pause, Recipe, expect_object, field
 from ai.backend.client.request import Request, Response
-from ai.backend.client.transfer import Transfer
+from ai.backend.client.transfer import Transfer, path_of_url
 
 T = TypeVar("T")
 
@@ -41,6 +43,9 @@ SMALLEST_PIECE, LARGEST_PIECE = 16 << 10, 1 << 20
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 5.0
 """Seconds after a break, doubled with each further one: the vendor's values in 23.09."""
+
+DOUBLINGS = 8
+"""After so many the pause is the longest."""
 
 BUSY = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses after which the same may work later."""
@@ -127,9 +132,12 @@ def open_door(plan: Plan, action: str, body: Mapping[str, Any]) -> Recipe[Door]:
         InvalidReply: The answer has no usable address or token.
     """
     response = yield from _patiently(plan, action, body)
-    reply = expect_object(response)
-    url, token = field(reply, "url", response), field(reply, "token", response)
-    if not isinstance(token, str) or not token:
+    try:
+        reply = expect_object(response)
+        url, token = field(reply, "url", response), field(reply, "token", response)
+    except InvalidReply as error:
+        raise InvalidReply(error.args[0], response.status) from None  # without the body: the token may be in it
+    if not isinstance(token, str) or not token or not is_utf8(token):
         raise InvalidReply("the answer's 'token' is no text", response.status)
     return Door(_usable(url, plan.address_map, response), token)
 
@@ -157,9 +165,10 @@ def _usable(url: object, address_map: Mapping[str, str], response: Response) -> 
             raise BackendClientError(f"the storage proxy {redact_url(url)} is not in the address map")
         url = address_map[known] + url[len(known) :]
     try:
-        host_header(url)
-    except ValueError as error:
-        raise InvalidReply(f"the storage proxy's address {redact_url(url)!r:.80} {error}", response.status) from None
+        path_of_url(url)
+    except InvalidArgument as error:
+        told = f"the storage proxy's address {redact_url(url)!r:.80} {error.reason}"
+        raise InvalidReply(told, response.status) from None
     return url
 
 
@@ -197,7 +206,7 @@ class Patience:
         """
         if self._count >= self._breaks or not (may_pass(error) if is_break is None else is_break):
             raise error
-        pause = min(FIRST_PAUSE * 2**self._count, LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2 ** min(self._count, DOUBLINGS), LONGEST_PAUSE)
         self._count += 1
         return Pause(pause * (0.5 + self._rng() / 2))
 

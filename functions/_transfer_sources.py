@@ -100,8 +100,7 @@ class _Tree:
 
     def add_file(self, source: str, path: Path, name: str) -> None:
         """A file, or what a caller takes for one."""
-        if not is_utf8(name):
-            raise InvalidArgument("sources", ascii(source), "must have a name that can be encoded as UTF-8")
+        _check_name(source, name)
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
             raise InvalidArgument("sources", source, "must be a regular file")
@@ -127,6 +126,7 @@ class _Tree:
                 else:
                     kept = self._add_entry(root, entry, below) or kept
             if not kept and prefix:
+                _check_name(str(directory), prefix)
                 self.directories.append(prefix)
 
     def _add_entry(self, root: Path, entry: os.DirEntry[str], name: str) -> bool:
@@ -144,6 +144,11 @@ class _Tree:
             return False
         self.add_file(entry.path, path, name)
         return True
+
+
+def _check_name(source: str, name: str) -> None:
+    if not is_utf8(name):
+        raise InvalidArgument("sources", ascii(source), "must have a name that can be encoded as UTF-8")
 
 
 class FileSource:
@@ -169,19 +174,22 @@ class FileSource:
         """
         # No link is followed: the path was resolved. Non-blocking, so that opening a FIFO in its place returns at once.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with os.fdopen(os.open(self._file.path, flags), "rb", buffering=0) as stream:
-            self._check(stream.fileno())
-            stream.seek(self._offset)
+        descriptor = os.open(self._file.path, flags)
+        try:
+            self._check(descriptor)
+            os.lseek(descriptor, self._offset, os.SEEK_SET)
             left = self.length
             while left:
-                piece = stream.read(min(left, size))
+                piece = os.read(descriptor, min(left, size))
                 if not piece:
                     raise SourceChanged(self._file.path, "became shorter while it was uploaded")
                 left -= len(piece)
                 if not left:
-                    self._check(stream.fileno())  # before the server gets the last byte, and with it the file
+                    self._check(descriptor)  # before the server gets the last byte, and with it the file
                 yield piece
                 del piece
+        finally:
+            os.close(descriptor)
 
     def _check(self, descriptor: int) -> None:
         about = os.fstat(descriptor)

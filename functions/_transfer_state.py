@@ -10,16 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import secrets
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from ai.backend.client.auth import host_header
+from ai.backend.client.functions._private_files import read_private, write_private
 from ai.backend.client.functions._transfer_sources import LocalFile
-
-LARGEST_RECORD = 65536
+from ai.backend.client.transfer import path_of_url
 
 
 class Record(NamedTuple):
@@ -46,22 +42,14 @@ class SavedUploads:
 
     def recall(self, name: str, file: LocalFile) -> Record | None:
         """The record of an upload that was begun with the very same file; None when there is none."""
-        path = self._path(name)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
+        data = read_private(self._path(name))
+        if data is None:
             return None
-        with os.fdopen(descriptor, "rb") as stream:
-            about = os.fstat(descriptor)
-            is_private = about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-            if not stat.S_ISREG(about.st_mode) or not is_private:
-                return None
-            data = stream.read(LARGEST_RECORD)
         try:
             found = json.loads(data)
             same = (found["file"], found["size"], found["modified"]) == (file.path, file.size, file.modified)
             record = Record(str(found["url"]), str(found["token"]))
-            host_header(record.url)  # raises ValueError
+            path_of_url(record.url)  # raises ValueError
         except (ValueError, LookupError, TypeError, RecursionError):
             return None
         return record if same else None
@@ -73,18 +61,8 @@ class SavedUploads:
             OSError: It cannot be written.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(name)
         content = {"file": file.path, "size": file.size, "modified": file.modified, **record._asdict()}
-        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(content, stream)
-            fresh.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-            raise
+        write_private(self._path(name), json.dumps(content))
 
     def forget(self, name: str) -> None:
         """Remove a record."""

@@ -41,6 +41,7 @@ from ai.backend.client.functions._transfer_sources import FileSource, LocalFile
 from ai.backend.client.functions._transfer_state import Record, SavedUploads
 from ai.backend.client.functions.base import Offload, Pause, Recipe
 from ai.backend.client.request import Response
+from ai.backend.client.transfer import whole_number
 
 TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK_TYPE = "application/offset+octet-stream"
@@ -84,6 +85,7 @@ class TusUpload:
         self._patience = Patience(plan.max_retries)
         self._door: Door | None = None
         self._offset = 0
+        self._furthest = 0
         self._is_unsure = False  # of the offset
         self._is_proven = False  # the token has been accepted
         self._is_recalled = False  # another process has begun it
@@ -107,7 +109,7 @@ class TusUpload:
                 self._restarts += 1
                 if self._restarts > RESTARTS:
                     raise over.reason from None
-                self._door, self._offset = None, 0
+                self._door, self._offset, self._furthest = None, 0, 0
                 self._is_unsure = self._is_proven = self._is_recalled = False
             except BackendError as error:
                 if self._door is None or not may_pass(error):
@@ -150,6 +152,7 @@ class TusUpload:
         except BackendAPIError as error:
             if error.status == NOT_FOUND and self._is_proven:
                 self._is_unsure = self._was_broken = True
+                yield self._patience.after(error, is_break=True)
                 return
             raise self._refused(error) from None
         stored = _offset(response, 204)
@@ -180,6 +183,8 @@ class TusUpload:
             stored = _offset(response, 200)
             if stored == previous:
                 break
+            if stored < previous:
+                raise _StartOver(TransferError(self._name, f"has {stored} bytes after {previous} had arrived"))
             previous = stored
             yield Pause(STAND_STILL)
         if response.headers.get("Upload-Length") != str(self._file.size) or stored > self._file.size:
@@ -188,7 +193,8 @@ class TusUpload:
         self._is_unsure = False
 
     def _advance(self, stored: int) -> None:
-        if stored > self._offset:
+        if stored > self._furthest:
+            self._furthest = stored
             self._patience.renew()
         self._offset = stored
         self._is_proven = True
@@ -212,7 +218,7 @@ class TusUpload:
 
 
 def _offset(response: Response, expected: int) -> int:
-    text = response.headers.get("Upload-Offset", "")
-    if response.status != expected or not text.isdecimal():
+    stored = whole_number(response.headers.get("Upload-Offset", ""))
+    if response.status != expected or stored is None:
         raise InvalidReply("the storage proxy does not tell how much it has", response.status, response.content)
-    return int(text)
+    return stored

@@ -15,13 +15,14 @@ from typing import Any
 
 import requests
 from requests.structures import CaseInsensitiveDict
+from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
 from ai.backend.client import auth
 from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.request import AttachedFile, Request
+from ai.backend.client.request import AttachedFile, Request, file_disposition
 from ai.backend.client.sessions.endpoints import Endpoint
 from ai.backend.client.transfer import Transfer
 
@@ -267,7 +268,7 @@ class Preparer:
     def _body(self, request: Request) -> tuple[bytes | None, str]:
         if request.files is None:
             return request.body, request.content_type
-        return encode_multipart_formdata([("src", _part(file)) for file in request.files])
+        return encode_multipart_formdata([_part(file) for file in request.files])
 
     def _authorization(
         self,
@@ -301,10 +302,11 @@ have none: the manager fills in the same."""
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
-def _part(file: AttachedFile) -> tuple[str, bytes, str]:
+def _part(file: AttachedFile) -> RequestField:
     if not isinstance(file.stream, bytes):
         raise TypeError("the transport reads streams before the first attempt")
-    return file.filename, file.stream, file.content_type
+    headers = {"Content-Disposition": file_disposition(file.filename), "Content-Type": file.content_type}
+    return RequestField("src", file.stream, file.filename, headers)
 
 
 _KNOWN_TYPES = frozenset({"", "text/plain", "application/json", "application/octet-stream"})

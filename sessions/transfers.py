@@ -13,6 +13,7 @@ import requests
 
 from ai.backend.client.actors.hub import Hub
 from ai.backend.client.actors.pipes import ToThread
+from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.sessions.bodies import SourceFailed, StreamedBody
 from ai.backend.client.sessions.failures import FAILURES, translate
 from ai.backend.client.transfer import Head, Poured, Source, Transfer
@@ -70,8 +71,13 @@ def pour(hub: Hub, raw: requests.Response, request: Transfer, moved: Moved) -> P
 
     Raises:
         SinkFailed: The sink raised an error of its own.
+        InvalidReply: The body is encoded, which was not asked for: to decode it would take memory without a limit.
         BackendError: The body ended early; the sink has been told, and has ended.
     """
+    encoding = raw.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raw.close()
+        raise InvalidReply(f"a file was sent with the encoding {encoding!r:.40}, unasked", raw.status_code)
     head = Head(raw.status_code, raw.headers)
     sink = functools.partial(request.sink or _discard, head)
     if head.length is not None and head.length <= request.piece:

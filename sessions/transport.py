@@ -122,12 +122,14 @@ class Transport:
                 moved(length)
             headers = raw.headers if raw.status_code >= 400 else _NO_HEADERS
             poured = request.sink is not None and 200 <= raw.status_code < 300
-            answer = pour(self._hub, raw, request, moved) if poured else self._read(raw, request)
+            answer = pour(self._hub, raw, request, moved) if poured else self._read_transfer(raw, request)
         except (SourceFailed, SinkFailed) as failed:
             self._deliver(call, None, failed.error)
             return
         except FAILURES as error:
-            self._attempt_failed(call, request, translate(error), headers, final=poured)
+            failure = translate(error)
+            failure.args = tuple(request.without_secrets(arg) if isinstance(arg, str) else arg for arg in failure.args)
+            self._attempt_failed(call, request, failure, headers, final=poured)
             return
         call.sent_to.succeeded()
         self._retry.quota.give()
@@ -220,15 +222,17 @@ class Transport:
         if request.stream is not None and request.stream.expects(raw.status_code):
             opened: Response = request.stream.adopt(raw)
             return opened
-        try:
-            content = raw.content if getattr(raw, "_content_consumed", False) else _read_body(raw)
-        except ValueError as error:  # http.client's arithmetic on odd framing
-            raise MalformedAnswer("its framing is broken") from error
+        content = _read_body(raw)
         if not request.check_status or 200 <= raw.status_code < 400:
             return Response(raw.status_code, content, raw)
-        if isinstance(request, Transfer):
-            content = request.without_secrets(content)
         raise BackendAPIError(raw.status_code, raw.reason or "", content)
+
+    def _read_transfer(self, raw: requests.Response, request: Transfer) -> Response:
+        """An answer that is not for a sink."""
+        content = request.without_secrets(_read_body(raw))
+        if request.sink is None and 200 <= raw.status_code < 400:
+            return Response(raw.status_code, content, raw)
+        raise BackendAPIError(raw.status_code, request.without_secrets(raw.reason or ""), content)
 
     def _attempt_failed(
         self, call: Call, request: Request, error: BackendError, headers: Mapping[str, str], final: bool = False
@@ -288,6 +292,13 @@ def _read_streams(files: list[AttachedFile]) -> list[AttachedFile]:
 
 
 def _read_body(raw: requests.Response) -> bytes:
+    try:
+        return raw.content if getattr(raw, "_content_consumed", False) else _read_parts(raw)
+    except ValueError as error:  # http.client's arithmetic on odd framing
+        raise MalformedAnswer("its framing is broken") from error
+
+
+def _read_parts(raw: requests.Response) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:

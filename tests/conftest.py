@@ -20,12 +20,24 @@ from support.faults import FaultServer
 from support.runtimes import RUNTIMES, Runtime, available
 from support.scripts import CLEAN
 
+LIVE = Path(__file__).parent / "live"
+
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Data that was recorded (what calls send, the manager's schema) can be recorded anew."""
     parser.addoption("--update-golden", action="store_true", help="write recorded test data anew instead of comparing")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything below `tests/live` is live, and what is live runs in one process: it shares a cluster."""
+    for item in items:
+        if LIVE in item.path.parents:
+            item.add_marker(pytest.mark.live)
+        if item.get_closest_marker("live"):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 @pytest.fixture

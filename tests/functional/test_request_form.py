@@ -78,7 +78,14 @@ def test_files_are_sent_as_a_form(make_config, server, tmp_path):
         request.attach_files([AttachedFile("one.txt", b"first", "text/plain"), AttachedFile("two.bin", stream)])
         with request.fetch():
             pass
-    [got] = server.requests
+        odd = Request(session, "POST", "/session/kernel/upload")
+        odd.attach_files([AttachedFile('a"\r\nü.txt', b"")])
+        with odd.fetch():
+            pass
+        with pytest.raises(InvalidArgument, match="UTF-8"):
+            odd.attach_files([AttachedFile("\ud800", b"")])
+    got, named = server.requests
+    assert b"filename*=utf-8''a%22%0D%0A%C3%BC.txt\r\n" in named.body
     assert got.headers["content-type"].startswith("multipart/form-data; boundary=")
     assert got.body.count(b'name="src"') == 2
     for part in (b'filename="one.txt"', b'filename="two.bin"', b"first", b"second \r\n file"):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
+from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox import model
 from ai.backend.client.sandbox.problems import Problem
@@ -26,7 +27,6 @@ OPEN_LIMIT: Final = 1000
 """What the rate-limit headers say to callers without a signature."""
 
 BODY_IS_SIGNED_BEFORE: Final = "v4.20181215"
-MAX_IDENTITIES: Final = 10000
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,6 @@ class Gate:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._identities: dict[str, Identity | Problem] = {}
-        self._writes = -1
         self._calls: dict[str, deque[float]] = {}
 
     async def identify(self, request: web.Request) -> Identity | None:
@@ -68,43 +66,14 @@ class Gate:
         if not authorization:
             return None
         method, access_key, signature = _credential(authorization)
-        identity = self._identity(access_key)
+        identity = self._sandbox.recall(_identity, access_key)
+        if isinstance(identity, Problem):
+            raise identity
         expected = await self._signature(request, method, identity.secret_key, date, date_text)
         if not secrets.compare_digest(expected, signature):
             raise Problem("auth-failed", "Unauthorized access" if self._sandbox.v4 else "Signature mismatch")
         _check_address(identity, request)
         return identity
-
-    def _identity(self, access_key: str) -> Identity:
-        if self._writes != self._sandbox.writes or len(self._identities) > MAX_IDENTITIES:
-            self._identities.clear()
-            self._writes = self._sandbox.writes
-        found = self._identities.get(access_key)
-        if found is None:
-            found = self._identities[access_key] = self._look_up(access_key)
-        if isinstance(found, Problem):
-            raise found
-        return found
-
-    def _look_up(self, access_key: str) -> Identity | Problem:
-        with self._sandbox.read() as database:
-            keypair = database.get(model.KeyPair, access_key)
-            if keypair is None or not keypair.is_active:
-                return Problem("auth-failed", "Access key not found")
-            user = database.query(model.User).filter_by(main_access_key=access_key).one_or_none()
-            if user is None:
-                return Problem("auth-failed", "Unauthorized access")
-            return Identity(
-                access_key=access_key,
-                secret_key=keypair.secret_key,
-                user_id=user.uuid,
-                email=user.email,
-                role=user.role,
-                domain=user.domain_name,
-                is_admin=keypair.is_admin,
-                rate_limit=keypair.rate_limit,
-                allowed_client_ip=tuple(user.allowed_client_ip or ()),
-            )
 
     async def _signature(
         self, request: web.Request, method: str, secret_key: str, date: datetime.datetime, date_text: str
@@ -167,6 +136,27 @@ class Gate:
     def queries_of(self, access_key: str) -> int:
         """How many calls of a key were counted in the window."""
         return len(self._calls.get(access_key, ()))
+
+
+def _identity(database: Database, access_key: str) -> Identity | Problem:
+    """Who a key belongs to, or why nobody is let in with it."""
+    keypair = database.get(model.KeyPair, access_key)
+    if keypair is None or not keypair.is_active:
+        return Problem("auth-failed", "Access key not found")
+    user = database.query(model.User).filter_by(main_access_key=access_key).one_or_none()
+    if user is None:
+        return Problem("auth-failed", "Unauthorized access")
+    return Identity(
+        access_key=access_key,
+        secret_key=keypair.secret_key,
+        user_id=user.uuid,
+        email=user.email,
+        role=user.role,
+        domain=user.domain_name,
+        is_admin=keypair.is_admin,
+        rate_limit=keypair.rate_limit,
+        allowed_client_ip=tuple(user.allowed_client_ip or ()),
+    )
 
 
 def _date(headers: Mapping[str, str]) -> tuple[datetime.datetime, str]:

@@ -126,7 +126,7 @@ async def set_config(call: Call) -> web.Response:
     leaves = dict(_leaves(given["key"].strip("/"), given["value"]))
     if len(leaves) > MAX_LEAVES:
         raise invalid("Too large update! Split into smaller key-value pair sets.")
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         for key, value in leaves.items():
             database.merge(model.ConfigEntry(key=key, value=str(value)))
     return answer({"result": "ok"})
@@ -143,7 +143,7 @@ def _leaves(key: str, value: Any) -> list[tuple[str, Any]]:
 async def delete_config(call: Call) -> web.Response:
     given = await call.parameters({"key": Field(text), "prefix": Field(flag, False)})
     key = given["key"].strip("/")
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         entry = database.get(model.ConfigEntry, key)
         for found in _below(database, key) if given["prefix"] else [entry]:
             if found is not None:
@@ -159,10 +159,12 @@ def _preset(preset: model.ResourcePreset) -> dict[str, Any]:
     }
 
 
+def _presets(database: Database) -> list[model.ResourcePreset]:
+    return database.query(model.ResourcePreset).order_by(model.ResourcePreset.name).all()
+
+
 async def presets(call: Call) -> web.Response:
-    with call.sandbox.read() as database:
-        found = database.query(model.ResourcePreset).order_by(model.ResourcePreset.name).all()
-    return answer({"presets": [_preset(preset) for preset in found]})
+    return answer({"presets": [_preset(preset) for preset in call.sandbox.recall(_presets)]})
 
 
 async def check_presets(call: Call) -> web.Response:
@@ -185,7 +187,7 @@ async def check_presets(call: Call) -> web.Response:
             raise invalid("Unknown scaling group")
         keypair = database.get_one(model.KeyPair, caller.access_key)
         policy = database.get_one(model.KeyPairResourcePolicy, keypair.resource_policy)
-        found = database.query(model.ResourcePreset).order_by(model.ResourcePreset.name).all()
+        found = _presets(database)
         occupying = database.query(model.Session).filter(model.Session.status.in_(lifecycle.OCCUPYING)).all()
     unlimited = policy.default_for_unspecified == "UNLIMITED"
     limits = {slot: Decimal(policy.total_resource_slots.get(slot, "Infinity" if unlimited else "0")) for slot in SHOWN}

@@ -120,8 +120,8 @@ async def create(call: Call, given: dict[str, Any]) -> web.Response:
         raise not_implemented("sessions of several containers")
     if given["dependencies"]:
         raise not_implemented("sessions that depend on others")
-    with call.sandbox.write(accounts=False) as database:
-        owner = owner_of(call, database, given["owner_access_key"])
+    with call.sandbox.write() as database:
+        owner = owner_of(database, call.caller, given["owner_access_key"])
         keypair = database.get_one(model.KeyPair, owner)
         group = _group(database, keypair.user, given["domain"], given["group"], call.caller.is_superadmin)
         slots, image = _checked_slots(database, given)

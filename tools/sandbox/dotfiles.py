@@ -57,7 +57,7 @@ def _dotfiles(scope: str, work: Any) -> Any:
 
 def _dotfile_owner(call: Call, database: Database, scope: str, given: Mapping[str, Any]) -> Any:
     if scope == "user":
-        return database.get_one(model.KeyPair, owner_of(call, database, given["owner_access_key"]))
+        return database.get_one(model.KeyPair, owner_of(database, call.caller, given["owner_access_key"]))
     domain = given.get("domain") or call.caller.domain
     if not call.caller.is_superadmin and domain != call.caller.domain:
         raise Problem("generic-forbidden", "Not your domain")
@@ -95,7 +95,7 @@ def _store(owner: Any, dotfiles: list[Any], given: Mapping[str, Any]) -> None:
 
 async def create_dotfile(call: Call, scope: str, schema: Mapping[str, Field]) -> web.Response:
     given = await call.parameters(_content(schema))
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         owner = _dotfile_owner(call, database, scope, given)
         if len(owner.dotfiles) >= MAX_DOTFILES:
             raise Problem("generic-bad-request", "Dotfile creation limit reached", title="Dotfile creation has failed.")
@@ -128,7 +128,7 @@ def _without(owner: Any, path: str) -> list[Any]:
 
 async def update_dotfile(call: Call, scope: str, schema: Mapping[str, Field]) -> web.Response:
     given = await call.parameters(_content(schema))
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         owner = _dotfile_owner(call, database, scope, given)
         _store(owner, _without(owner, given["path"]), given)
     return answer({})
@@ -136,7 +136,7 @@ async def update_dotfile(call: Call, scope: str, schema: Mapping[str, Field]) ->
 
 async def delete_dotfile(call: Call, scope: str, schema: Mapping[str, Field]) -> web.Response:
     given = await call.parameters({"path": Field(text), **schema})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         owner = _dotfile_owner(call, database, scope, given)
         owner.dotfiles = _without(owner, given["path"])
     return answer({"success": True})
@@ -149,6 +149,6 @@ async def get_script(call: Call) -> web.Response:
 
 async def set_script(call: Call) -> web.Response:
     given = await call.parameters({"script": Field(blank_text)})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         database.get_one(model.KeyPair, call.caller.access_key).bootstrap_script = given["script"].strip()
     return answer({})

@@ -44,7 +44,7 @@ async def append_log(call: Call) -> web.Response:
         environment = json.loads(given["context_env"])
     except ValueError:
         raise invalid("Input validation error", {"context_env": "value is not a valid JSON string"}) from None
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         database.add(model.ErrorLog(**{**given, "context_env": environment, "user": call.caller.user_id}))
     return answer({"success": True})
 
@@ -65,7 +65,7 @@ async def list_logs(call: Call) -> web.Response:
         {"mark_read": Field(flag, False), "page_size": Field(whole(None, 100), 20), "page_no": Field(whole(), 1)}
     )
     items = []
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         query = _logs(call, database)
         count = query.count()
         for row in query.offset(max(0, given["page_no"] - 1) * given["page_size"]).limit(given["page_size"]):
@@ -90,7 +90,7 @@ async def list_logs(call: Call) -> web.Response:
 
 async def clear_log(call: Call) -> web.Response:
     number = as_uuid(call.path("id"))
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         row = _logs(call, database).filter(model.ErrorLog.id == number).one_or_none()
         if row is None:
             raise Problem("internal-server-error")  # where the manager's own assertion fails

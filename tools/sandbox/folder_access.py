@@ -74,31 +74,29 @@ def _groups(database: Database, identity: Identity) -> list[model.Group]:
     return query.all()
 
 
-def named(call: Call, database: Database, permissions: tuple[str, ...]) -> Access:
+def named(call: Call, permissions: tuple[str, ...], database: Database | None = None) -> Access:
     """The caller's folder of the name (or id) in the path.
 
     Args:
         call: The request.
-        database: Where the folders are.
         permissions: Those that are enough; an own folder's owner may do everything.
+        database: Where to change it; None to look at it only.
 
     Raises:
         Problem: 404 when there is none of the name with such a permission, or several.
     """
-    return folder_named(call, database, call.path("name"), permissions)
+    return folder_named(call, call.path("name"), permissions, database)
 
 
-def folder_named(call: Call, database: Database, name: str, permissions: tuple[str, ...]) -> Access:
+def folder_named(call: Call, name: str, permissions: tuple[str, ...], database: Database | None = None) -> Access:
     """As :func:`named`, for a name."""
+    caller = call.caller
+    folders = call.sandbox.recall(accessible, caller) if database is None else accessible(database, caller)
     try:
         number: uuid.UUID | None = uuid.UUID(name)
     except ValueError:
         number = None
-    found = [
-        access
-        for access in accessible(database, call.caller)
-        if access.folder.name == name or access.folder.id == number
-    ]
+    found = [access for access in folders if access.folder.name == name or access.folder.id == number]
     allowed = [access for access in found if access.is_owner or access.permission in permissions]
     if not allowed:
         raise not_found("virtual folder", data=name)

@@ -48,8 +48,7 @@ def routes(sandbox: Sandbox) -> Routes:
 
 def root_of(call: Call, permissions: tuple[str, ...]) -> Path:
     """Where the files of the folder in the path are, if the caller may."""
-    with call.sandbox.read() as database:
-        return content_of(call.sandbox, named(call, database, permissions).folder)
+    return content_of(call.sandbox, named(call, permissions).folder)
 
 
 def located(root: Path, path: str) -> Path:

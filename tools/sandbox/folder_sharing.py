@@ -54,7 +54,7 @@ async def invite(call: Call) -> web.Response:
     if call.path("name").startswith("."):
         raise Problem("generic-forbidden", "Cannot share private dot-prefixed vfolders.")
     invited = []
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         folder = _own(call, database)
         users = [
             user
@@ -110,7 +110,7 @@ async def sent(call: Call) -> web.Response:
 async def update(call: Call) -> web.Response:
     given = await call.parameters({"permission": Field(choice(*PERMISSIONS), names=("perm", "permission"))})
     number = call.path("inv_id")
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         for invitation in _pending(database, inviter=call.caller.email):
             if str(invitation.id) == number:
                 invitation.permission = given["permission"]
@@ -134,7 +134,7 @@ def _has_name(database: Database, identity: Identity, name: str) -> bool:
 
 async def accept(call: Call) -> web.Response:
     given = await call.parameters({"inv_id": Field(text)})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         invitation = _invitation(database, given["inv_id"])
         folder = database.get_one(model.VFolder, invitation.vfolder)
         if _has_name(database, call.caller, folder.name):
@@ -148,7 +148,7 @@ async def accept(call: Call) -> web.Response:
 
 async def refuse(call: Call) -> web.Response:
     given = await call.parameters({"inv_id": Field(text)})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         invitation = _invitation(database, given["inv_id"])
         if call.caller.email == invitation.inviter:
             invitation.state = "canceled"
@@ -162,7 +162,7 @@ async def refuse(call: Call) -> web.Response:
 
 async def share(call: Call) -> web.Response:
     given = await call.parameters({"permission": Field(choice(*PERMISSIONS), "rw"), "emails": Field(list_of(text))})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         folder = _of_group(call, database)
         users = _members(database, folder, given["emails"])
         if len(users) < len(given["emails"]):
@@ -175,7 +175,7 @@ async def share(call: Call) -> web.Response:
 
 async def unshare(call: Call) -> web.Response:
     given = await call.parameters({"emails": Field(list_of(text))})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         folder = _of_group(call, database)
         users = database.query(model.User).filter(model.User.email.in_(given["emails"])).all()
         if not users:
@@ -186,7 +186,7 @@ async def unshare(call: Call) -> web.Response:
 
 
 def _of_group(call: Call, database: Database) -> model.VFolder:
-    folder = named(call, database, READ).folder
+    folder = named(call, READ, database).folder
     if folder.ownership_type != "group":
         raise not_found("virtual folder", "Only project folders are directly sharable.")
     return folder
@@ -203,8 +203,8 @@ def _members(database: Database, folder: model.VFolder, emails: list[str]) -> li
 
 async def leave(call: Call) -> web.Response:
     given = await call.parameters({"user": Field(optional(uuid_value), None, ("shared_user_uuid", "sharedUserUuid"))})
-    with call.sandbox.write(accounts=False) as database:
-        access = named(call, database, READ)
+    with call.sandbox.write() as database:
+        access = named(call, READ, database)
         if access.folder.ownership_type == "group":
             raise invalid("Cannot leave a group vfolder.")
         user = given["user"] if given["user"] and call.caller.is_superadmin else call.caller.user_id
@@ -247,7 +247,7 @@ async def update_shared(call: Call) -> web.Response:
             "permission": Field(optional(choice(*PERMISSIONS)), None, ("perm", "permission")),
         }
     )
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         folder = database.get(model.VFolder, given["vfolder"])
         if folder is None or not (folder.user == call.caller.user_id or call.caller.is_superadmin):
             raise not_found("virtual folder")

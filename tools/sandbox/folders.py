@@ -13,6 +13,7 @@ from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox import lifecycle, model, seed
+from ai.backend.client.sandbox.access import Identity
 from ai.backend.client.sandbox.folder_access import OWN, READ, Access, accessible, content_of, named
 from ai.backend.client.sandbox.parameters import Field, anything, choice, flag, optional, text, uuid_value
 from ai.backend.client.sandbox.problems import Problem, invalid, not_found, not_implemented
@@ -99,7 +100,7 @@ async def create(call: Call) -> web.Response:
         raise invalid(f"{name} is reserved for internal operations.")
     if name.startswith(".") and name != ".local" and given["group"] is not None:
         raise invalid("dot-prefixed vfolders cannot be a group folder.")
-    with sandbox.write(accounts=False) as database:
+    with sandbox.write() as database:
         group = _owning_group(call, database, given["group"])
         policy = database.get_one(
             model.KeyPairResourcePolicy, database.get_one(model.KeyPair, caller.access_key).resource_policy
@@ -164,6 +165,12 @@ def _owning_group(call: Call, database: Database, name: str | None) -> model.Gro
     return group
 
 
+def _everybodys(database: Database, caller: Identity) -> list[Access]:
+    return [
+        Access(folder, folder.user == caller.user_id, folder.permission) for folder in database.query(model.VFolder)
+    ]
+
+
 async def list_folders(call: Call) -> web.Response:
     given = await call.parameters(
         {
@@ -174,18 +181,14 @@ async def list_folders(call: Call) -> web.Response:
     )
     if given["owner"] is not None:
         raise not_implemented("listing another user's folders")
-    with call.sandbox.read() as database:
-        if given["all"] and call.sandbox.v4 and call.caller.is_superadmin:
-            found = [
-                Access(folder, folder.user == call.caller.user_id, folder.permission)
-                for folder in database.query(model.VFolder)
-            ]
-        elif given["all"]:
-            raise invalid("Deprecated use of 'all' option")
-        else:
-            found = accessible(database, call.caller)
-        if given["group_id"] is not None:
-            found = [item for item in found if item.folder.user or str(item.folder.group) == str(given["group_id"])]
+    if not given["all"]:
+        found = call.sandbox.recall(accessible, call.caller)
+    elif call.sandbox.v4 and call.caller.is_superadmin:
+        found = call.sandbox.recall(_everybodys, call.caller)
+    else:
+        raise invalid("Deprecated use of 'all' option")
+    if given["group_id"] is not None:
+        found = [item for item in found if item.folder.user or str(item.folder.group) == str(given["group_id"])]
     return answer([_listed(call.sandbox, access) for access in found])
 
 
@@ -242,8 +245,7 @@ async def allowed_types(_call: Call) -> web.Response:
 
 
 async def info(call: Call) -> web.Response:
-    with call.sandbox.read() as database:
-        access = named(call, database, READ)
+    access = named(call, READ)
     folder = access.folder
     count, used = await asyncio.to_thread(usage, content_of(call.sandbox, folder))
     body: dict[str, Any] = {
@@ -310,8 +312,8 @@ async def clone(call: Call) -> web.Response:
         }
     )
     caller, sandbox = call.caller, call.sandbox
-    with sandbox.write(accounts=False) as database:
-        source = named(call, database, READ).folder
+    with sandbox.write() as database:
+        source = named(call, READ, database).folder
         if not source.cloneable:
             raise Problem("generic-forbidden", "The source vfolder is not permitted to be cloned.")
         if RESERVED.fullmatch(given["target_name"]):
@@ -354,7 +356,7 @@ async def clone(call: Call) -> web.Response:
 async def _cloned(sandbox: Sandbox, source: model.VFolder, target: model.VFolder) -> str:
     place = content_of(sandbox, target)
     await asyncio.to_thread(shutil.copytree, content_of(sandbox, source), place, symlinks=True)
-    with sandbox.write(accounts=False) as database:
+    with sandbox.write() as database:
         row = database.get(model.VFolder, target.id)
         if row is not None:
             row.status = "ready"
@@ -362,8 +364,8 @@ async def _cloned(sandbox: Sandbox, source: model.VFolder, target: model.VFolder
 
 
 async def delete(call: Call) -> web.Response:
-    with call.sandbox.write(accounts=False) as database:
-        access = named(call, database, OWN)
+    with call.sandbox.write() as database:
+        access = named(call, OWN, database)
         if not access.is_owner:
             raise invalid("Cannot delete the vfolder that is not owned by myself.")
         _delete(call.sandbox, database, access.folder)
@@ -372,7 +374,7 @@ async def delete(call: Call) -> web.Response:
 
 async def delete_by_id(call: Call) -> web.Response:
     given = await call.parameters({"id": Field(uuid_value)})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         folder = database.get(model.VFolder, given["id"])
         if folder is None:
             raise not_found("virtual folder")
@@ -397,8 +399,8 @@ def remove_folder(sandbox: Sandbox, database: Database, folder: model.VFolder) -
 
 async def rename(call: Call) -> web.Response:
     given = await call.parameters({"new_name": Field(slug)})
-    with call.sandbox.write(accounts=False) as database:
-        access = named(call, database, OWN)
+    with call.sandbox.write() as database:
+        access = named(call, OWN, database)
         if any(other.folder.name == given["new_name"] for other in accessible(database, call.caller)):
             raise invalid("One of your accessible vfolders already has the name you requested.")
         if not access.is_owner:
@@ -414,8 +416,8 @@ async def update_options(call: Call) -> web.Response:
             "permission": Field(optional(choice(*PERMISSIONS)), None),
         }
     )
-    with call.sandbox.write(accounts=False) as database:
-        access = named(call, database, OWN)
+    with call.sandbox.write() as database:
+        access = named(call, OWN, database)
         if not access.is_owner:
             raise invalid("Cannot change the options of a vfolder that is not owned by myself.")
         for option, value in given.items():

@@ -43,7 +43,6 @@ class Kernels:
         running: The processes of those that run, by their ids.
         schedulable: False: none is started.
         queries: How many calls used each.
-        found: Sessions that run and were looked up, by owner's key and name; forgotten at every change.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -53,13 +52,11 @@ class Kernels:
         self._tasks: set[asyncio.Task[None]] = set()
         self.schedulable = True
         self.queries: Counter[uuid.UUID] = Counter()
-        self.found: dict[tuple[str, str], uuid.UUID] = {}
 
     @property
     def active(self) -> int:
         """How many sessions hold resources."""
-        with self._sandbox.read() as database:
-            return database.query(model.Session).filter(model.Session.status.in_(OCCUPYING)).count()
+        return self._sandbox.recall(_count_occupying)
 
     def get(self, session_id: uuid.UUID) -> Kernel | None:
         """The process of a session that runs."""
@@ -78,7 +75,7 @@ class Kernels:
         """Start the sessions that there is room for, the oldest first."""
         if not self.schedulable:
             return
-        with self._sandbox.write(accounts=False) as database:
+        with self._sandbox.write() as database:
             pending = database.query(model.Session).filter_by(status="PENDING").order_by(model.Session.created_at)
             for session in pending.all():
                 reason = self._reason_to_wait(database, session)
@@ -195,7 +192,7 @@ class Kernels:
         while not run.ended:
             result = await run.next(BATCH_SECONDS)
         success = result["exitCode"] == 0
-        with self._sandbox.write(accounts=False) as database:
+        with self._sandbox.write() as database:
             database.get_one(model.Session, session.id).result = "SUCCESS" if success else "FAILURE"
         name = "session_success" if success else "session_failure"
         self._say(session, name, reason="task-finished", exit_code=result["exitCode"])
@@ -254,14 +251,13 @@ class Kernels:
         self._say(session, "session_terminating", reason=reason)
         self._say(session, "kernel_terminating", kernel=True, reason=reason)
         kernel = self.running.pop(session_id, None)
-        self.found.clear()
         logs, exit_code = "", None
         if kernel is not None:
             exit_code = kernel.exit_code
             await kernel.end()
             logs = kernel.logs()
             await asyncio.to_thread(shutil.rmtree, kernel.folder, ignore_errors=True)
-        with self._sandbox.write(accounts=False) as database:
+        with self._sandbox.write() as database:
             session = database.get_one(model.Session, session_id)
             _move(session, "TERMINATED", reason)
             session.terminated_at = model.now()
@@ -284,8 +280,7 @@ class Kernels:
             return database.get_one(model.Session, session_id).status
 
     def _set(self, session: model.Session, status: str, info: str = "") -> None:
-        self.found.clear()
-        with self._sandbox.write(accounts=False) as database:
+        with self._sandbox.write() as database:
             _move(database.get_one(model.Session, session.id), status, info)
 
     def _wake(self, session_id: uuid.UUID) -> None:
@@ -322,6 +317,10 @@ class Kernels:
         if kernel:
             data |= {"kernelId": str(session.kernel_id), "clusterRole": "main", "clusterIdx": 1}
         self._sandbox.events.send(Event(name, data, scope))
+
+
+def _count_occupying(database: Database) -> int:
+    return database.query(model.Session).filter(model.Session.status.in_(OCCUPYING)).count()
 
 
 def _move(session: model.Session, status: str, info: str = "") -> None:

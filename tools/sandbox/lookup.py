@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox import lifecycle, model
+from ai.backend.client.sandbox.access import Identity
 from ai.backend.client.sandbox.problems import Problem, invalid, not_found
 from ai.backend.client.sandbox.web import Call
 
@@ -27,7 +28,22 @@ _STALE: Final = (
 _LIVE: Final = _STALE.where(model.Session.status.in_(lifecycle.LIVE))
 
 
-def find(database: Database, name: str, access_key: str, *, stale: bool = False) -> model.Session:
+def session_named(call: Call, owner: str | None = None, *, stale: bool = False) -> model.Session:
+    """The session of the name or id in the path, to look at.
+
+    Args:
+        call: The request.
+        owner: Its owner's key; default: the caller's.
+        stale: Take a dead one if there is no other.
+
+    Raises:
+        Problem: 404, or what :func:`owner_of` refuses.
+    """
+    sandbox = call.sandbox
+    return sandbox.recall(find, call.path("name"), sandbox.recall(owner_of, call.caller, owner), stale)
+
+
+def find(database: Database, name: str, access_key: str, stale: bool = False) -> model.Session:
     """A session by its name or id.
 
     Args:
@@ -54,13 +70,12 @@ def as_uuid(value: str) -> uuid.UUID | None:
         return None
 
 
-def owner_of(call: Call, database: Database, access_key: str | None) -> str:
+def owner_of(database: Database, caller: Identity, access_key: str | None) -> str:
     """The key to act for: the caller's, or another one if the caller may.
 
     Raises:
         Problem: 400 or 403.
     """
-    caller = call.caller
     if access_key is None or access_key == caller.access_key:
         return caller.access_key
     keypair = database.get(model.KeyPair, access_key)

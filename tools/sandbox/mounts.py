@@ -41,7 +41,7 @@ def mounts_of(
         if name.startswith(PRIVATE):
             raise invalid(f"{name} is mounted by itself")
         try:
-            wanted[name] = folder_named(call, database, name, READ)
+            wanted[name] = folder_named(call, name, READ, database)
         except Problem:
             raise not_found("virtual folder", f"VFolder {name} is not found or accessible.") from None
     for access in accessible(database, call.caller):

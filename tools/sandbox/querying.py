@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from graphql import (
+    DocumentNode,
     ExecutionResult,
     GraphQLError,
     GraphQLObjectType,
@@ -37,6 +38,7 @@ from ai.backend.client.sandbox.web import Call, answer
 
 SCHEMAS: Final = {True: "schema-19.09.graphql", False: "schema-23.09.graphql"}
 FROZEN: Final = "The server is frozen due to maintenance. Please try again later."
+MAX_DOCUMENTS: Final = 256
 QUERY: Final = {
     "query": Field(text),
     "variables": Field(optional(mapping_of(anything)), None),
@@ -69,18 +71,14 @@ async def wrapped(call: Call) -> web.Response:
 async def _executed(call: Call) -> ExecutionResult:
     given = await call.parameters(QUERY)
     schema = schema_of(call.sandbox.v4)
-    try:
-        document = parse(given["query"])
-    except GraphQLError as error:
-        return ExecutionResult(None, [error])
-    errors = validate(schema, document)
-    if errors:
-        return ExecutionResult(None, errors)
-    for operation in document.definitions:
-        if isinstance(operation, OperationDefinitionNode):
-            refused = _refused(call.sandbox, operation)
-            if refused is not None:
-                return ExecutionResult(None, [refused])
+    document = _read(call.sandbox.v4, given["query"])
+    if isinstance(document, list):
+        return ExecutionResult(None, document)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    for operation in operations:
+        refused = _refused(call.sandbox, operation)
+        if refused is not None:
+            return ExecutionResult(None, [refused])
     with call.sandbox.read() as database:
         result = execute_sync(
             schema,
@@ -89,8 +87,19 @@ async def _executed(call: Call) -> ExecutionResult:
             variable_values=given["variables"],
             operation_name=given["operation_name"],
         )
-    call.sandbox.kernels.schedule()
+    if any(operation.operation is OperationType.MUTATION for operation in operations):
+        call.sandbox.kernels.schedule()  # there may be room now
     return result
+
+
+@functools.lru_cache(MAX_DOCUMENTS)
+def _read(v4: bool, text: str) -> DocumentNode | list[GraphQLError]:
+    """A document that can be run, or what is wrong with it. Programs send the same few, and reading one is slow."""
+    try:
+        document = parse(text)
+    except GraphQLError as error:
+        return [error]
+    return validate(schema_of(v4), document) or document
 
 
 def _refused(sandbox: Sandbox, operation: OperationDefinitionNode) -> GraphQLError | None:

@@ -55,9 +55,9 @@ class Channel:
         threading.Thread(target=self._flush_soon, daemon=True).start()
 
     def send(self, *message: Any) -> None:
+        """Send a message behind the output that was collected; together, because it costs the server half as much."""
         with self._lock:
-            self.flush()
-            self._put(message)
+            self._put(*self._taken(), message)
 
     def output(self, kind: str, text: str) -> None:
         with self._lock:
@@ -73,15 +73,20 @@ class Channel:
 
     def flush(self) -> None:
         with self._lock:
-            if self._held:
-                text = "".join(self._held)
-                self._held.clear()
-                self._size = 0
-                self._put((self._kind, text))
+            self._put(*self._taken())
 
-    def _put(self, message: tuple[Any, ...]) -> None:
+    def _taken(self) -> list[tuple[Any, ...]]:
+        if not self._held:
+            return []
+        text = "".join(self._held)
+        self._held.clear()
+        self._size = 0
+        return [(self._kind, text)]
+
+    def _put(self, *messages: tuple[Any, ...]) -> None:
+        lines = "".join(json.dumps(message) + "\n" for message in messages)
         try:
-            self._link.sendall(json.dumps(message).encode() + b"\n")
+            self._link.sendall(lines.encode())
         except OSError:  # the server is gone, and this process in a moment
             pass
 

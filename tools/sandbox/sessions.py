@@ -10,7 +10,7 @@ from aiohttp import web
 from ai.backend.client.sandbox import lifecycle, model
 from ai.backend.client.sandbox.creation import create_from_template, create_session
 from ai.backend.client.sandbox.kernels import Kernel
-from ai.backend.client.sandbox.lookup import NAME, find, owner_of
+from ai.backend.client.sandbox.lookup import NAME, find, session_named
 from ai.backend.client.sandbox.parameters import Field, flag, optional, pattern, text
 from ai.backend.client.sandbox.problems import Problem, invalid
 from ai.backend.client.sandbox.slots import shown
@@ -56,22 +56,16 @@ def running(call: Call) -> Kernel:
         Problem: 404, or 400 when it does not run.
     """
     kernels = call.sandbox.kernels
-    place = (call.caller.access_key, call.path("name"))
-    session_id = kernels.found.get(place)
-    if session_id is None:
-        with call.sandbox.read() as database:
-            session = find(database, place[1], place[0])
-        session_id = session.id
-        if kernels.get(session_id) is None:
-            raise Problem("generic-bad-request", f"The session is {session.status}, not RUNNING.")
-        kernels.found[place] = session_id
-    kernels.queries[session_id] += 1
-    return kernels.running[session_id]
+    session = session_named(call)
+    kernel = kernels.get(session.id)
+    if kernel is None:
+        raise Problem("generic-bad-request", f"The session is {session.status}, not RUNNING.")
+    kernels.queries[session.id] += 1
+    return kernel
 
 
 async def info(call: Call) -> web.Response:
-    with call.sandbox.read() as database:
-        session = find(database, call.path("name"), call.caller.access_key)
+    session = session_named(call)
     queries = call.sandbox.kernels.queries
     queries[session.id] += 1
     slots = shown(session.requested_slots)
@@ -111,8 +105,7 @@ async def info(call: Call) -> web.Response:
 
 async def restart(call: Call) -> web.Response:
     given = await call.parameters(OWNER)
-    with call.sandbox.read() as database:
-        session = find(database, call.path("name"), owner_of(call, database, given["owner_access_key"]))
+    session = session_named(call, given["owner_access_key"])
     call.sandbox.kernels.queries[session.id] += 1
     if call.sandbox.kernels.get(session.id) is None:
         raise Problem("generic-bad-request", f"The session is {session.status}, not RUNNING.")
@@ -127,8 +120,7 @@ async def destroy(call: Call) -> web.Response:
     given = await call.parameters(schema)
     if given["owner_access_key"] not in (None, call.caller.access_key) and given["forced"] and not call.caller.is_admin:
         raise Problem("insufficient-privilege", "You are not allowed to force-terminate others's sessions")
-    with call.sandbox.read() as database:
-        session = find(database, call.path("name"), owner_of(call, database, given["owner_access_key"]))
+    session = session_named(call, given["owner_access_key"])
     status = await call.sandbox.kernels.destroy(
         session.id, "force-terminated" if given["forced"] else "user-requested"
     )  # fmt: skip
@@ -180,9 +172,7 @@ async def interrupt(call: Call) -> web.Response:
 
 async def logs(call: Call) -> web.Response:
     given = await call.parameters(OWNER)
-    with call.sandbox.read() as database:
-        owner = owner_of(call, database, given["owner_access_key"])
-        session = find(database, call.path("name"), owner, stale=True)
+    session = session_named(call, given["owner_access_key"], stale=True)
     kernel = call.sandbox.kernels.get(session.id)
     if kernel is not None:
         written = await asyncio.to_thread(kernel.logs)
@@ -193,7 +183,7 @@ async def logs(call: Call) -> web.Response:
 
 async def rename(call: Call) -> web.Response:
     given = await call.parameters({"name": Field(pattern(NAME), names=("name", "session_name", "clientSessionToken"))})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         session = find(database, call.path("name"), call.caller.access_key)
         if session.status != "RUNNING":
             raise invalid("Can't change name of not running session")
@@ -201,7 +191,6 @@ async def rename(call: Call) -> web.Response:
         if others.filter(model.Session.status.in_(lifecycle.LIVE)).count():
             raise invalid("Duplicate session name. Session name should be unique.")
         session.name = given["name"]
-    call.sandbox.kernels.found.clear()
     return nothing()
 
 
@@ -218,20 +207,17 @@ async def match(call: Call) -> web.Response:
 
 
 async def direct_access_info(call: Call) -> web.Response:
-    with call.sandbox.read() as database:
-        find(database, call.path("name"), call.caller.access_key)
+    session_named(call)
     return answer({})
 
 
 async def abusing_report(call: Call) -> web.Response:
-    with call.sandbox.read() as database:
-        find(database, call.path("name"), call.caller.access_key)
+    session_named(call)
     return answer({})
 
 
 async def dependency_graph(call: Call) -> web.Response:
-    with call.sandbox.read() as database:
-        session = find(database, call.path("name"), call.caller.access_key, stale=True)
+    session = session_named(call, stale=True)
     return answer(
         {
             "session_name": session.name,
@@ -244,6 +230,5 @@ async def dependency_graph(call: Call) -> web.Response:
 
 
 async def commit_status(call: Call) -> web.Response:
-    with call.sandbox.read() as database:
-        session = find(database, call.path("name"), call.caller.access_key)
+    session = session_named(call)
     return answer({"status": "ready", "kernel": str(session.kernel_id)})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session as Database
@@ -40,6 +40,12 @@ ACCEPTED: Final = {
     ),
 }  # fmt: skip
 """API version that is served → what the version header may say."""
+
+MAX_RECALLED: Final = 10000
+"""Answers of look-ups that are kept."""
+
+Found = TypeVar("Found")
+What = TypeVarTuple("What")
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class Sandbox:
     endpoint: str = ""
     started_at: datetime.datetime = field(default_factory=model.now)
     queries_of: Callable[[str], int] = lambda _access_key: 0
-    writes: int = 0
+    _recalled: dict[Hashable, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.events)
@@ -100,15 +106,34 @@ class Sandbox:
             yield database
 
     @contextmanager
-    def write(self, *, accounts: bool = True) -> Iterator[Database]:
-        """Change something: kept when the block ends, forgotten when it raises.
+    def write(self) -> Iterator[Database]:
+        """Change something: kept when the block ends, forgotten when it raises."""
+        try:
+            with self.databases.begin() as database:
+                yield database
+        finally:
+            self._recalled.clear()
+
+    def recall(self, look_up: Callable[[Database, *What], Found], *what: *What) -> Found:
+        """What a look-up finds; the database is asked only if something was written since the last time.
+
+        A query costs three times as much as everything else about a small call (``tools/bench/sandbox``).
 
         Args:
-            accounts: False when no user, keypair or policy is changed: what is known of callers stays valid.
+            look_up: Gets the database and ``what``. Nobody may change what it returns.
+            *what: What to look up.
+
+        Raises:
+            Problem: What ``look_up`` raises; that is not remembered.
         """
-        with self.databases.begin() as database:
-            yield database
-        self.writes += accounts
+        key = (look_up, *what)
+        if key not in self._recalled:
+            if len(self._recalled) >= MAX_RECALLED:
+                self._recalled.clear()
+            with self.read() as database:
+                self._recalled[key] = look_up(database, *what)
+        found: Found = self._recalled[key]
+        return found
 
 
 def new_sandbox(settings: Settings) -> Sandbox:

@@ -54,8 +54,7 @@ def routes(sandbox: Sandbox) -> Routes:
 
 async def request_upload(call: Call) -> web.Response:
     given = await call.parameters({"path": Field(text), "size": Field(whole(0))})
-    with call.sandbox.read() as database:
-        folder = named(call, database, WRITE).folder
+    folder = named(call, WRITE).folder
     if not is_clean(given["path"]):
         raise refused("Invalid relative path")
     upload = secrets.token_hex(16)
@@ -66,8 +65,7 @@ async def request_upload(call: Call) -> web.Response:
 
 async def request_download(call: Call) -> web.Response:
     given = await call.parameters({"path": Field(text, names=("path", "file")), "archive": Field(flag, False)})
-    with call.sandbox.read() as database:
-        folder = named(call, database, READ).folder
+    folder = named(call, READ).folder
     claims = {"op": "download", "relpath": given["path"], "archive": given["archive"]}
     return answer({"token": _token(call.sandbox, folder, claims), "url": call.sandbox.endpoint + f"{BASE}/download"})
 

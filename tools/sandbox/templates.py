@@ -105,8 +105,8 @@ def _template_row(database: Database, number: str) -> model.SessionTemplate:
 async def create_template(call: Call) -> web.Response:
     given = await call.parameters(TEMPLATE_SCOPE)
     made = []
-    with call.sandbox.write(accounts=False) as database:
-        owner = database.get_one(model.KeyPair, owner_of(call, database, given["owner_access_key"]))
+    with call.sandbox.write() as database:
+        owner = database.get_one(model.KeyPair, owner_of(database, call.caller, given["owner_access_key"]))
         group = database.query(model.Group).filter_by(domain_name=given["domain"], name=given["group"]).first()
         if group is None:
             raise invalid("Invalid group")
@@ -166,7 +166,7 @@ async def get_template(call: Call) -> web.Response:
 
 async def put_template(call: Call) -> web.Response:
     given = await call.parameters(TEMPLATE_SCOPE)
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         row = _template_row(database, call.path("id"))
         for item in _payload(given["payload"]):
             row.template = _checked_template(item["template"])
@@ -176,6 +176,6 @@ async def put_template(call: Call) -> web.Response:
 
 async def delete_template(call: Call) -> web.Response:
     await call.parameters({"owner_access_key": OWNER})
-    with call.sandbox.write(accounts=False) as database:
+    with call.sandbox.write() as database:
         _template_row(database, call.path("id")).is_active = False
     return answer({"success": True})

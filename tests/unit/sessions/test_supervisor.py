@@ -179,7 +179,7 @@ def test_an_outcome_of_the_recipe_is_no_crash(desk):
     assert desk.supervisor.state is State.OPEN
 
 
-@pytest.mark.parametrize("step", [None, "text", 5, object()], ids=repr)
+@pytest.mark.parametrize("step", [None, "text", 5, object()], ids=["None", "text", "number", "object"])
 def test_a_step_that_is_none_is_a_crash(desk, step):
     def recipe():
         yield step
