@@ -16,7 +16,7 @@ pytestmark = pytest.mark.live
 
 
 def test_every_calling_style_has_an_example():
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 10
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.splitlines()[-1].strip()[:40])
