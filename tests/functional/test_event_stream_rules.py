@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ai.backend.client.exceptions import BackendAPIError, ConnectionLost, InvalidReply, ProtocolError
+from ai.backend.client.functions._sse import EventParser
 from ai.backend.client.functions.events import EventsPlan, SSEMessage, SSEResponse
 from ai.backend.client.functions.streams import MAX_MESSAGE
 from ai.backend.client.request import Request
@@ -198,8 +199,8 @@ LONG = b"data: " + b"x" * (MAX_MESSAGE // 2) + b"\n"
 
 @pytest.mark.parametrize(
     "data",
-    [b"data: " + b"x" * (MAX_MESSAGE + 1), b"x" * (MAX_MESSAGE + 1), LONG * 2 + b"\n", b"data\n" * (MAX_MESSAGE + 9)],
-    ids=["a line of data", "a line", "lines of data", "empty lines of data"],
+    [b"data: " + b"x" * (MAX_MESSAGE + 1), b"x" * (MAX_MESSAGE + 1), LONG * 2 + b"\n"],
+    ids=["a line of data", "a line", "lines of data"],
 )
 def test_an_event_beyond_the_limit(server, make_config, data):
     runtime = ThreadRuntime()
@@ -209,6 +210,12 @@ def test_an_event_beyond_the_limit(server, make_config, data):
     assert reading.items == [said("before")]
     assert isinstance(reading.error, ProtocolError)
     assert reading.error.path == "/events/session"
+
+
+def test_lines_without_data_count_too():
+    assert list(EventParser(1000).feed(b"data\n" * 1000)) == []
+    with pytest.raises(ProtocolError):
+        list(EventParser(1000).feed(b"data\n" * 1001))
 
 
 def test_an_event_within_the_limit(server, make_config):

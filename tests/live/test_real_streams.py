@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from ai.backend.client.exceptions import BackendAPIError, BackendClientError, DeadlineExceeded
+from ai.backend.client.session import Session
 from support.cluster import IMAGE, RESOURCES
 from support.streaming import read
 from support.waiting import until
@@ -39,15 +41,23 @@ def start(session: Any, token: str) -> Any:
     return session.Kernel.get_or_create(IMAGE, client_token=token, resources=RESOURCES)
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[str]:
+    """The name of one compute session for all tests that only run code: starting one takes seconds."""
+    token = f"live-{secrets.token_hex(6)}"
+    yield token
+    with Session() as session, contextlib.suppress(BackendAPIError):
+        session.Kernel(token).destroy(forced=True)
+
+
 @pytest.fixture
-def running(live_config, tokens):
-    """`running(runtime)`: a session of the runtime's, and a compute session of its own."""
+def running(live_config, shared):
+    """`running(runtime)`: a session of the runtime's, and the shared compute session."""
 
     @contextlib.contextmanager
     def run(runtime: Any) -> Iterator[tuple[Any, Any]]:
-        token = tokens()
         with runtime.session(live_config()) as session:
-            yield session, runtime.value(partial(start, session, token))
+            yield session, runtime.value(partial(start, session, shared))
 
     return run
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,19 +22,24 @@ HANG = 30.0
 COMMAND = [sys.executable, "-P", "-m", "ai.backend.client.sandbox"]
 
 
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("backendai-sandbox-*"))
+@pytest.fixture
+def folders(monkeypatch) -> Iterator[Callable[[], set[Path]]]:
+    """What sandboxes of this test made in the temporary directory, which is the test's own."""
+    with tempfile.TemporaryDirectory() as own:
+        monkeypatch.setenv("TMPDIR", own)
+        yield lambda: set(Path(own).glob("backendai-sandbox-*"))
 
 
-def marked(pid: int) -> bool:
-    try:
-        return f"{MARK_VARIABLE}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
+def processes(folder: Path) -> set[int]:
+    """Every process of every compute session of a sandbox."""
+    mark = f"{MARK_VARIABLE}={folder.name.rpartition('-')[2]}".encode()
 
+    def marked(pid: int) -> bool:
+        try:
+            return mark in Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False
 
-def processes() -> set[int]:
-    """Every process of every compute session of every sandbox on this machine."""
     return {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and marked(int(path.name))}
 
 
@@ -47,10 +52,10 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def test_it_starts_answers_and_leaves_nothing_behind():
-    before = folders()
+def test_it_starts_answers_and_leaves_nothing_behind(folders):
     with Sandbox() as sandbox:
-        (folder,) = folders() - before
+        (folder,) = folders()
+        assert folder.stat().st_mode & 0o077 == 0  # its user's own
         with Session(config=sandbox.config()) as session:
             assert session.Manager.status()["status"] == "running"
             session.Kernel.get_or_create(IMAGE, name="left-behind")
@@ -59,17 +64,15 @@ def test_it_starts_answers_and_leaves_nothing_behind():
 
 
 @pytest.mark.parametrize("how", ["server killed", "server ended", "starter gone"])
-def test_a_sandbox_that_is_ended_leaves_no_process_and_no_folder(how):
-    before, others = folders(), processes()
+def test_a_sandbox_that_is_ended_leaves_no_process_and_no_folder(folders, how):
     sandbox = Sandbox().start()
     try:
-        (folder,) = folders() - before
+        (folder,) = folders()
         with Session(config=sandbox.config()) as session:
             kernel = session.Kernel.get_or_create(IMAGE, name="to-be-killed")
             code = "import subprocess\nfor i in range(3): subprocess.Popen(['sleep', '1000'], start_new_session=True)"
             run(kernel, code)
-        mine = processes() - others
-        assert len(mine) >= 4
+        assert len(processes(folder)) >= 4
         if how == "server killed":
             os.kill(sandbox.pid, signal.SIGKILL)
         elif how == "server ended":
@@ -78,15 +81,14 @@ def test_a_sandbox_that_is_ended_leaves_no_process_and_no_folder(how):
             os.close(os.dup2(os.open(os.devnull, os.O_RDONLY), sandbox._lifeline))
             sandbox._lifeline = os.open(os.devnull, os.O_RDONLY)
         assert eventually(lambda: not folder.exists())
-        assert eventually(lambda: not mine & processes())
+        assert eventually(lambda: not processes(folder))
     finally:
         sandbox.stop()
 
 
-def test_a_janitor_that_is_killed_is_replaced():
-    before = folders()
+def test_a_janitor_that_is_killed_is_replaced(folders):
     with Sandbox() as sandbox:
-        (folder,) = folders() - before
+        (folder,) = folders()
 
         def janitors() -> list[int]:
             listed = subprocess.run(
@@ -121,11 +123,6 @@ def test_help_warns_that_code_runs_as_you():
 def test_a_fault_that_cannot_be_read_is_an_error_that_says_so():
     with pytest.raises(SandboxError, match="not a kind of fault"):
         Sandbox(faults=["gremlins"]).start()
-
-
-def test_the_folder_is_its_users_own(sandbox):
-    for folder in folders():
-        assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_the_fixtures_serve_other_peoples_tests(tmp_path):

@@ -303,17 +303,14 @@ def test_an_interrupt_reaches_a_run_that_has_not_begun(kernel):
 
 
 def test_an_interrupted_batch_leaves_no_program_behind(kernel):
-    result = kernel.execute(code="", mode="batch", opts={"exec": "sleep 321"})
+    seconds = str(1000 + secrets.randbelow(10**6))  # in its arguments we know it among all others
+    result = kernel.execute(code="", mode="batch", opts={"exec": f"sleep {seconds}"})
     while result["status"] != "continued":
         result = kernel.execute(result["runId"], "", mode="continue")
     kernel.interrupt()
     assert finish(kernel, result)[2]["exitCode"] != 0
-    assert (
-        "321"
-        not in finish(
-            kernel, kernel.execute(code="", mode="batch", opts={"exec": "ps -A -o args | grep '[s]leep 321'"})
-        )[0]
-    )
+    listing = kernel.execute(code="", mode="batch", opts={"exec": f"ps -A -o args | grep '[s]leep {seconds}'"})
+    assert seconds not in finish(kernel, listing)[0]
 
 
 def test_sessions_that_are_destroyed_while_they_start(sandbox, session, name):

@@ -338,8 +338,13 @@ def black_hole() -> Any:
         yield f"http://127.0.0.1:{address[1]}"
 
 
+_taken: list[socket.socket] = []
+
+
 def unused_port() -> int:
-    """A loopback port that refuses connections."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A loopback port that refuses connections. It does until the process ends: no other can take it."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))  # and never listens
+    _taken.append(taken)
+    port: int = taken.getsockname()[1]
+    return port

@@ -33,7 +33,7 @@ import responses
 from ai.backend.client.auth import AuthTokenTypes
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import BackendAPIError, BackendAPIVersionError, InvalidArgument
-from ai.backend.client.functions import PROXIES
+from ai.backend.client.functions import PROXIES, _create, service
 from ai.backend.client.functions.inference_session import InferenceSession
 from ai.backend.client.session import Session
 from support.canned import archives, parts, reply_to
@@ -112,9 +112,14 @@ class Wiretap:
         session = self._sessions[generation]
         self._taken, self._spoken = [], generation
         self._replies = iter(replies)
-        numbered = (uuid.UUID(int=number) for number in itertools.count(1))
-        # What the caller does not name gets a random name.
-        with mock.patch("uuid.uuid4", side_effect=numbered), mock.patch("secrets.token_hex", lambda size: "00" * size):
+        numbers = itertools.count(1)
+        numbered = types.SimpleNamespace(UUID=uuid.UUID, uuid4=lambda: uuid.UUID(int=next(numbers)))
+        # What the caller does not name gets a random name. Only there: actors that start draw UUIDs, too.
+        with (
+            mock.patch.object(_create, "uuid", numbered),
+            mock.patch.object(service, "uuid", numbered),
+            mock.patch("secrets.token_hex", lambda size: "00" * size),
+        ):
             try:
                 value = eval(call, _names(session))  # calls are data of this repository
                 assert not isinstance(value, types.GeneratorType), "a generator was not run"
