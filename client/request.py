@@ -34,7 +34,6 @@ __all__ = [
     "Request",
     "RequestContent",
     "Response",
-    "file_disposition",
     "segment",
 ]
 
@@ -125,7 +124,7 @@ def segment(text: str, argument: str = "name") -> str:
     if text in (".", ".."):
         raise InvalidArgument(argument, text, "must not be a dot segment")
     if _UNRESERVED(text):
-        return text
+        return str.__str__(text)  # of an enum member too: not its name
     try:
         return urllib.parse.quote(text, safe="")
     except UnicodeEncodeError:
@@ -340,7 +339,7 @@ class Request:
         """
         try:
             text = _json.dumps(value, cls=ExtendedJSONEncoder, allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidArgument("json", type(value).__name__, f"cannot be encoded: {error}") from None
         self.set_content(text, content_type="application/json")
 

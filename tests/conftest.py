@@ -43,7 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether recorded data is to be written anew."""
-    return bool(request.config.getoption("--update-golden"))
+    update = bool(request.config.getoption("--update-golden"))
+    if update and "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.fail("several processes would write the same files: run with `-n 0`")
+    return update
 
 
 @pytest.fixture(autouse=True)
