@@ -19,6 +19,7 @@ import pytest
 
 from ai.backend.client.exceptions import BackendAPIError, TargetExists
 from ai.backend.client.session import Session
+from support.cluster import delete_folder
 from support.moving import leftovers
 from support.scripts import Script
 from support.waiting import until
@@ -61,7 +62,7 @@ def folder(live_config: Callable[..., Any]) -> Iterator[str]:
         try:
             yield name
         finally:
-            session.VFolder(name).delete()
+            delete_folder(session, name)
 
 
 @pytest.fixture
@@ -254,5 +255,5 @@ def test_the_web_server_opens_the_doors_too(live_config, tmp_path):
             assert session.VFolder(name).upload(["file"], basedir=tmp_path, chunk_size=MIB) == ["file"]
             assert session.VFolder(name).download(["file"], basedir=tmp_path / "out")
         finally:
-            session.VFolder(name).delete()
+            delete_folder(session, name)
     assert digest(tmp_path / "out" / "file") == digest(tmp_path / "file")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.cluster import IMAGE
+from support.cluster import IMAGE, delete_folder
 from support.driver import done, driving, refused
 
 LATER = {"type": "batch", "startup_command": "true", "starts_at": "1h", "enqueue_only": True}
@@ -52,7 +52,7 @@ def test_400_for_what_is_there_already(driven, team, tokens, fresh):
             with refused(400, "vfolder-already-exists", title="already exists with the same name", data=name):
                 anna.VFolder.create(name)
         finally:
-            anna.VFolder(name).delete()
+            delete_folder(anna, name)
         token = tokens()
         kernel = anna.Kernel.get_or_create(IMAGE, client_token=token, **LATER)
         with refused(400, "session-already-exists", title="The session already exists") as caught:

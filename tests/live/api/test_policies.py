@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from support.cluster import HOST
+from support.cluster import HOST, delete_folder
 from support.driver import done, failed, refused
 
 
@@ -71,4 +71,4 @@ def test_volumes_and_quotas(driven, team):
                 chief.QuotaScope.set(HOST, scope, 2**20)
             assert "greenlet_spawn has not been called" in caught.value.data["data"][0]["message"]
         finally:
-            anna.VFolder("quota-test").delete()
+            delete_folder(anna, "quota-test")
