@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Generator, Mapping
-from types import GeneratorType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from collections.abc import Callable, Generator, Iterator, Mapping
+from types import GeneratorType, NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from ai.backend.client.actors.call import Gather, Offload, Pause
 from ai.backend.client.actors.future import CallFuture
@@ -94,7 +94,8 @@ class BoundFunction(Generic[P, T]):
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
         """Start the call and return at once, on either kind of session.
 
-        Waits only where the limit of calls in flight is reached.
+        Waits only where the limit of calls in flight is reached. Arguments that are iterators are read here, by the
+        caller, and what they raise is raised.
 
         Returns:
             The call's future.
@@ -113,22 +114,37 @@ class BoundFunction(Generic[P, T]):
         return future
 
 
+_PLAIN = frozenset({str, int, bool, float, NoneType, list, tuple, dict})
+"""Types of most arguments, which need no second look."""
+
+
 def _as_given(recipe: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """The arguments without those that are ``undefined``: as if they had not been written."""
+    """The arguments as a recipe gets them: without those that are ``undefined``, as if they had not been written."""
     for value in args:
-        if value is undefined:
+        if value.__class__ not in _PLAIN:
             break
     else:
         for value in kwargs.values():
-            if value is undefined:
+            if value.__class__ not in _PLAIN:
                 break
         else:
             return args, kwargs
+    args, kwargs = read_iterators(args, kwargs)
+    if not any(value is undefined for value in (*args, *kwargs.values())):
+        return args, kwargs
     names = list(inspect.signature(recipe).parameters)[1:]  # without the class or object that it is bound to
     named = {**dict(zip(names, args, strict=False)), **kwargs}
     if len(args) > len(names) or len(named) < len(args) + len(kwargs):
         return args, kwargs  # do not fit; the call says so
     return (), {name: value for name, value in named.items() if value is not undefined}
+
+
+def read_iterators(args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """The arguments, with lists in place of iterators: users' code runs in the caller's place, and only once."""
+    return (
+        tuple(list(value) if isinstance(value, Iterator) else value for value in args),
+        {name: list(value) if isinstance(value, Iterator) else value for name, value in kwargs.items()},
+    )
 
 
 class BlockingFunction(BoundFunction[P, T]):
@@ -231,6 +247,13 @@ class BaseFunction(Generic[M]):
         session = current_session() if cls.session is None else None
         made: Self = object.__new__(cls if session is None else session.bind(cls))
         return made
+
+    def __reduce__(self) -> NoReturn:
+        """Not pickled, since its class belongs to a session."""
+        raise TypeError(
+            f"{type(self).__name__} objects belong to a session and cannot be pickled or copied: "
+            "pass what identifies it (its name) and make it anew"
+        )
 
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.actors.call import Options
@@ -82,6 +82,12 @@ class BaseSession(Proxies[M]):
         core = self._core
         state = "closed" if core.closed else "new" if core.runtime is None else "open"
         return f"<{type(self).__name__} {state} {', '.join(core.config.endpoints)}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Neither pickled nor copied: two objects would each close the connections of both."""
+        raise TypeError(
+            f"{type(self).__name__} objects cannot be pickled or copied: make a session in the process that uses it"
+        )
 
     # -- state --------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 
 import pytest
 
@@ -44,3 +46,11 @@ def test_every_function_says_what_it_sends(name) -> None:
 
 def test_proxies_derive_from_one_base() -> None:
     assert all(issubclass(proxy, BaseFunction) for proxy in PROXIES.values())
+
+
+@pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy], ids=["pickle", "copy", "deepcopy"])
+def test_what_holds_connections_is_neither_pickled_nor_copied(way) -> None:
+    session = Session(config=APIConfig(endpoint="http://manager.example", access_key="AK", secret_key="SK"))
+    for held in (session, session.with_options(timeout=1), session.Kernel("mine")):
+        with pytest.raises(TypeError, match=r"cannot be pickled or copied"):
+            way(held)
