@@ -17,7 +17,7 @@ import collections
 import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ai.backend.client.actors.aio import bridge_to
 from ai.backend.client.actors.hub import monotonic
@@ -356,7 +356,20 @@ class CallFuture(concurrent.futures.Future[T]):
     def _forget_this_task(self) -> Generator[Any, None, T] | None:
         return None if self._steps is None else self._steps.pop(_current_task(), None)
 
+    def __repr__(self) -> str:
+        call = self._call
+        if call is None:  # settled, or soon
+            return super().__repr__()
+        return f"<{type(self).__name__} of {call.full_name} {'running' if self.running() else 'pending'}>"
+
     # -- what makes no sense ------------------------------------------------------------------------------------------
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key: Any) -> NoReturn:
+            """Someone forgot to wait."""
+            raise TypeError("a future has no items: first `await` it, or take its result()")
+
 
     def __copy__(self) -> CallFuture[T]:
         return self

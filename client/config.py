@@ -123,7 +123,7 @@ class APIConfig:
         user_agent: ``User-Agent`` header.
         access_key: Access key; empty (the default) sends requests unsigned. ``dummy`` in session mode, whatever is
             given.
-        secret_key: Secret key, likewise.
+        secret_key: Secret key, likewise. Not to be missing beside an access key.
         hash_type: Algorithm of the signature: one that :mod:`hashlib` guarantees, default ``sha256``. Any case.
         vfolder_mounts: Names of virtual folders that every new compute session mounts. Those given come first, then
             those of the environment (separated by commas), each once.
@@ -235,6 +235,8 @@ class APIConfig:
         self.secret_key: Final = (
             WEB_SESSION_KEY if in_session_mode else _setting("secret_key", secret_key, check_secret_key)
         )
+        if self.access_key and not self.secret_key:
+            raise InvalidArgument("secret_key", "", "is missing beside the access key: set BACKEND_SECRET_KEY too")
         self.hash_type: Final = _setting("hash_type", hash_type, check_hash_type)
         self._vfolder_mounts: Final = _vfolder_mounts(vfolder_mounts)
         self.skip_sslcert_validation: Final = _setting(

@@ -68,28 +68,63 @@ Step = Request | Offload[Any] | Gather[Any] | Pause
 Recipe = Generator[Step, Any, T]
 
 
+class _Documentation:
+    """The ``__doc__`` of a class whose objects are documented one by one.
+
+    Args:
+        text: The class's own.
+    """
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    def __get__(self, function: BoundFunction[..., Any] | None, owner: Any) -> str | None:
+        return self._text if function is None else function._function.__doc__
+
+
 class BoundFunction(Generic[P, T]):
-    """An API function of one session. Safe to call from any thread."""
+    """An API function of one session. Safe to call from any thread.
+
+    To documentation tools (``help``, ``inspect.signature``, an editor) it is the function that it stands for.
+    """
 
     __slots__ = ("_function", "_proxy", "_session", "_target")
+
+    returned = "{}"
+    """What a call returns, where ``{}`` is the function's value."""
 
     def __init__(self, function: ApiFunction[P, T], target: Any, proxy: type[BaseFunction[Any]]) -> None:
         self._function = function
         self._target = target
         self._proxy = proxy.__name__
-        self._session = proxy.session
+        self._session = proxy.session or _NoSession(self)
 
     @property
     def name(self) -> str:
         """``Proxy.function``."""
         return f"{self._proxy}.{self._function.__name__}"
 
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        return self._function.recipe
-
     def __repr__(self) -> str:
         return f"<API function {self.name}>"
+
+    if not TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            """It stays what it is. That it has this method makes it a routine for :mod:`inspect`."""
+            return self
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _SHOWN_OF_FUNCTIONS:
+                return getattr(self._function, name)
+            raise AttributeError(f"{self.name} has no attribute {name!r}", name=name, obj=self)
+
+        @property
+        def __signature__(self) -> inspect.Signature:
+            return _signature(self._function.recipe, self.returned, is_bound=True)
+
+        def __init_subclass__(cls, **options: Any) -> None:
+            super().__init_subclass__(**options)
+            cls.__doc__ = _Documentation(cls.__doc__)
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
         """Start the call and return at once, on either kind of session.
@@ -112,6 +147,32 @@ class BoundFunction(Generic[P, T]):
             raise TypeError(f"{self.name} is no recipe: it must be a generator, not {type(recipe).__name__}")
         future: CallFuture[T] = self._session._submit(self._function.__name__, self._proxy, recipe)
         return future
+
+
+_SHOWN_OF_FUNCTIONS = frozenset({"__name__", "__qualname__", "__wrapped__"})
+
+
+def _signature(recipe: Callable[..., Any], returned: str, *, is_bound: bool) -> inspect.Signature:
+    """The signature of a recipe's function: it returns the recipe's value, and not a generator."""
+    signature = inspect.signature(recipe)
+    value = str(signature.return_annotation).removeprefix("Recipe[").removesuffix("]")
+    parameters = list(signature.parameters.values())[1 if is_bound else 0 :]
+    return signature.replace(parameters=parameters, return_annotation=returned.format(value))
+
+
+class _NoSession:
+    """In the place of a session where there is none: says so when a call is made.
+
+    Args:
+        function: What was to be called.
+    """
+
+    def __init__(self, function: BoundFunction[..., Any]) -> None:
+        self._function = function
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        name = self._function.name
+        raise RuntimeError(f"{name} has no session: use it inside `with Session()`, or as session.{name}")
 
 
 _PLAIN = frozenset({str, int, bool, float, NoneType, list, tuple, dict})
@@ -159,6 +220,8 @@ class BlockingFunction(BoundFunction[P, T]):
 class FutureFunction(BoundFunction[P, T]):
     """An API function of an ``AsyncSession``: a call returns its future."""
 
+    returned = "CallFuture[{}]"
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
         """:meth:`submit`."""
         return self.submit(*args, **kwargs)
@@ -197,17 +260,26 @@ class ApiFunction(Generic[P, T]):
         if instance is None and not self.on_class:
             return self  # the definition, for documentation tools
         if owner.session is None:
-            instance, owner = _in_current_session(instance, owner, self.__name__)
-        kind = self.future_kind if owner.session.asynchronous else self.blocking_kind
+            instance, owner = _in_current_session(instance, owner)
+        kind = self.future_kind if owner.session is not None and owner.session.asynchronous else self.blocking_kind
         return kind(self, owner if self.on_class else instance, owner)
 
+    if not TYPE_CHECKING:
 
-def _in_current_session(instance: Any, owner: Any, function: str) -> tuple[Any, Any]:
-    """The same instance and class, bound to the session of the ``with`` block that the code is in."""
+        def __call__(self, *_: Any, **__: Any) -> NoReturn:
+            """It was called on the class. Type checkers find that by themselves."""
+            raise TypeError(f"{self.__name__} is a function of objects: session.<Proxy>(...).{self.__name__}(...)")
+
+        @property
+        def __signature__(self) -> inspect.Signature:
+            return _signature(self.recipe, "{}", is_bound=False)
+
+
+def _in_current_session(instance: Any, owner: Any) -> tuple[Any, Any]:
+    """The same instance and class, bound to the session of the ``with`` block that the code is in, if any."""
     session = current_session()
     if session is None:
-        name = f"{owner.__name__}.{function}"
-        raise RuntimeError(f"{name} has no session: use it inside `with Session()`, or as session.{name}")
+        return instance, owner
     bound = session.bind(owner)
     if instance is not None:
         attributes = instance.__dict__

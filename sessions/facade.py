@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.actors.call import Options
@@ -262,6 +262,14 @@ class Session(BaseSession[Sync]):
             TypeError: This is a view made by :meth:`with_options`.
         """
         self._finish_closing(self._start_closing(timeout), timeout)
+
+    if not TYPE_CHECKING:
+
+        def __aenter__(self) -> NoReturn:
+            """It is the other kind of session that is for asyncio."""
+            raise TypeError("a Session blocks: use `with Session()`, or in asyncio `async with AsyncSession()`")
+
+        __aexit__ = __aenter__
 
     def __enter__(self) -> Self:
         self._enter_once(self.open)

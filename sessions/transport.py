@@ -30,6 +30,7 @@ from ai.backend.client.transfer import Transfer
 
 _NO_HEADERS: Mapping[str, str] = {}
 
+UNAUTHORIZED = 401
 PROGRESS_STEP = 0.05
 """Seconds between two notes that a body moves, at least."""
 
@@ -225,7 +226,10 @@ class Transport:
         content = _read_body(raw)
         if not request.check_status or 200 <= raw.status_code < 400:
             return Response(raw.status_code, content, raw)
-        raise BackendAPIError(raw.status_code, raw.reason or "", content)
+        error = BackendAPIError(raw.status_code, raw.reason or "", content)
+        if error.status == UNAUTHORIZED and self._config.is_anonymous:
+            error.add_note("the session has no access key: set BACKEND_ACCESS_KEY and BACKEND_SECRET_KEY")
+        raise error
 
     def _read_transfer(self, raw: requests.Response, request: Transfer) -> Response:
         """An answer that is not for a sink."""

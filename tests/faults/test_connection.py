@@ -153,7 +153,7 @@ def test_no_connection_in_time_is_a_connect_timeout(make_config):
         start = time.monotonic()
         with pytest.raises(ConnectTimeout) as caught:
             session.open()
-        assert 0.2 <= time.monotonic() - start < 1
+        assert 0.2 <= time.monotonic() - start < 10
         session.close()
     assert (caught.value.method, caught.value.path, caught.value.endpoint, caught.value.attempts) == (
         "GET",
@@ -169,7 +169,7 @@ def test_a_deadline_holds_while_connecting(make_config):
         start = time.monotonic()
         with pytest.raises(CallTimeout):
             session.open()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 10
         session.close()
 
 

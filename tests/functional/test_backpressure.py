@@ -71,7 +71,7 @@ def test_nobody_waits_for_a_turn_past_the_deadline(runtime, echo, make_config, u
         running = submit(session, unique("d2000"))
         start = time.monotonic()
         outcome = runtime.outcome(partial(ask, session.with_options(deadline=0.2), unique()))
-        assert time.monotonic() - start < 0.7
+        assert time.monotonic() - start < 1.9  # before the other call has ended
         assert isinstance(outcome, CallTimeout | Overloaded)
         assert not running.done()
         running.cancel()

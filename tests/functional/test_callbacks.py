@@ -60,7 +60,7 @@ def test_a_blocking_callback_delays_no_call(runtime, echo, make_config, unique):
             runtime.wait(submit(session, unique("d100")))
             start = time.monotonic()
             assert is_answer(name, runtime.value(partial(ask, session, name)))
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < LIMIT / 2
             assert begun.is_set()
         finally:
             release.set()

@@ -18,6 +18,7 @@ from ai.backend.client.func.manager import Manager as LaterManager
 from ai.backend.client.kernel import Kernel
 from ai.backend.client.session import AsyncSession, Session
 from ai.backend.client.vfolder import VFolder
+from support.faults import unused_port
 from support.runtimes import AsyncioRuntime
 
 
@@ -133,22 +134,12 @@ def test_a_block_that_an_exception_leaves(runtime, make):
         value(runtime, key_of)
 
 
-def test_a_block_that_cannot_be_entered(runtime, make_config, free_port):
-    session = runtime.make(make_config(f"http://127.0.0.1:{free_port}", retries=0))
+def test_a_block_that_cannot_be_entered(runtime, make_config):
+    session = runtime.make(make_config(f"http://127.0.0.1:{unused_port()}", retries=0))
     with pytest.raises(Exception, match="127"), entered(runtime, session):
         pass
     with pytest.raises(RuntimeError, match="has no session"):
         value(runtime, key_of)
-
-
-@pytest.fixture
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_an_object_that_was_made_outside(runtime, make):

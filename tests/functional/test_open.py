@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from ai.backend.client.exceptions import APIVersionWarning, CallTimeout, ConnectionFailed
+from ai.backend.client.exceptions import APIVersionWarning, BackendAPIError, CallTimeout, ConnectionFailed
 from ai.backend.client.functions.base import BaseFunction
 from ai.backend.client.session import AsyncSession, Session
 from support.asking import ask, is_answer, questions, submit, wrong
@@ -182,6 +182,30 @@ def test_async_with_opens_and_closes(echo, make_config, unique):
         return answer
 
     assert is_answer(name, asyncio.run(main()))
+
+
+def test_async_with_is_for_the_other_kind(echo, make_config):
+    async def enter():
+        async with Session(config=make_config(echo)):
+            pass
+
+    with pytest.raises(TypeError, match="AsyncSession"):
+        asyncio.run(enter())
+
+
+def test_a_refusal_without_keys_says_what_is_missing(make_config, server):
+    refused = reply(
+        {"type": "https://api.backend.ai/probs/auth-failed", "title": "Credential/signature mismatch."}, status=401
+    )
+    for key, notes in (
+        ("", ["the session has no access key: set BACKEND_ACCESS_KEY and BACKEND_SECRET_KEY"]),
+        ("AK", []),
+    ):
+        server.script(refused)
+        with Session(config=make_config(server, access_key=key), proxy_mode=True) as session:
+            with pytest.raises(BackendAPIError) as caught:
+                session.Kernel("mine").get_info()
+            assert getattr(caught.value, "__notes__", []) == notes
 
 
 def test_proxy_mode_sends_no_probe(echo, make_config, unique):

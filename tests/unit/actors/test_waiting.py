@@ -227,7 +227,7 @@ def test_a_thread_waits_on_a_bell_and_a_greenlet_never_does(bells, spawn, in_gev
 def test_a_bell_that_nobody_rings_lets_go_in_time_and_not_before(spawn, timeout):
     def body():
         bell = module.Bell()
-        rescue = threading.Timer(2, bell.wake)  # so that a wait without end shows as a late one
+        rescue = threading.Timer(20, bell.wake)  # so that a wait without end shows as a late one
         rescue.start()
         start = time.monotonic()
         outcome = bell.wait(timeout), time.monotonic() - start
@@ -238,7 +238,7 @@ def test_a_bell_that_nobody_rings_lets_go_in_time_and_not_before(spawn, timeout)
 
     woken, elapsed = spawn(body).result(LIMIT)
     assert woken is False
-    assert max(timeout, 0) * 0.9 <= elapsed < 1.5
+    assert max(timeout, 0) * 0.9 <= elapsed < 10
 
 
 @with_bells

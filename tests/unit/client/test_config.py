@@ -132,6 +132,7 @@ FROM_ENVIRONMENT = [
 
 @pytest.mark.parametrize(("name", "text", "value"), FROM_ENVIRONMENT)
 def test_the_environment_replaces_the_default(variable: SetVariable, name: str, text: str, value: object) -> None:
+    variable("SORNA_SECRET_KEY", "beside an access key")
     variable(f"SORNA_{ENVIRONMENT[name]}", text)
     assert getattr(APIConfig(), name) == value
     assert type(getattr(APIConfig(), name)) is type(value) or name == "storage_proxy_address_map"
@@ -182,6 +183,18 @@ def test_an_empty_variable_means_itself(variable: SetVariable) -> None:
     config = APIConfig()
     assert config.is_anonymous
     assert config.vfolder_mounts == []
+
+
+def test_an_access_key_needs_a_secret_key(variable: SetVariable) -> None:
+    """A signature without one would be refused by the server, as if the key were wrong."""
+    variable("BACKEND_ACCESS_KEY", "AK")
+    for options in ({}, {"access_key": "OTHER"}, {"secret_key": ""}):
+        error = refused(**options)
+        assert error.argument == "secret_key"
+        assert "BACKEND_SECRET_KEY" in str(error)
+    assert made(access_key="").is_anonymous
+    variable("BACKEND_SECRET_KEY", SECRET)
+    assert not APIConfig().is_anonymous
 
 
 def test_the_version_is_not_read_from_the_environment(variable: SetVariable) -> None:

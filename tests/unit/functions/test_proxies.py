@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import pydoc
 
 import pytest
 
 from ai.backend.client.config import APIConfig
 from ai.backend.client.functions import PROXIES
-from ai.backend.client.functions.base import ApiFunction, BaseFunction
+from ai.backend.client.functions.base import ApiFunction, BaseFunction, BoundFunction
 from ai.backend.client.session import AsyncSession, Session
 
 
@@ -42,6 +43,31 @@ def test_every_function_says_what_it_sends(name) -> None:
             if isinstance(member, ApiFunction):
                 text = inspect.cleandoc(member.__doc__ or "")
                 assert "dempotent" in text or "epeated" in text or "sent twice" in text, f"{owner.__name__}.{function}"
+
+
+@pytest.mark.parametrize("kind", [Session, AsyncSession])
+def test_every_function_is_documented_where_users_look(kind) -> None:
+    """`help`, completion in notebooks and `inspect.signature` show the function itself, with a session and without."""
+    session = kind(config=APIConfig(endpoint="http://manager.example", access_key="AK", secret_key="SK"))
+    for name, proxy in PROXIES.items():
+        for owner in (getattr(session, name), proxy):
+            for function, member in inspect.getmembers(owner, lambda value: isinstance(value, BoundFunction)):
+                recipe = member.__wrapped__
+                assert inspect.getdoc(member) == inspect.getdoc(recipe)
+                signature = inspect.signature(member)
+                assert list(signature.parameters) == list(inspect.signature(recipe).parameters)[1:], function
+                assert "Recipe" not in signature.return_annotation
+                shown = pydoc.plain(pydoc.render_doc(member))
+                assert f"{function}(" in shown or f"{recipe.__name__}(" in shown
+                assert inspect.getdoc(recipe).splitlines()[0] in shown
+    assert ("CallFuture" in str(inspect.signature(session.Manager.status))) is (kind is AsyncSession)
+    assert "get_or_create(image" in pydoc.plain(pydoc.render_doc(session.Kernel))
+
+
+def test_a_function_of_objects_that_is_called_on_the_class_says_so() -> None:
+    session = Session(config=APIConfig(endpoint="http://manager.example", access_key="AK", secret_key="SK"))
+    with pytest.raises(TypeError, match="get_info is a function of objects"):
+        session.Kernel.get_info()
 
 
 def test_proxies_derive_from_one_base() -> None:
