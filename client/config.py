@@ -38,7 +38,7 @@ from ai.backend.client._checks import (
     parse_number,
 )
 from ai.backend.client.auth import redact_url
-from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.versioning import API_VERSION, MIN_API_VERSION, format_api_version, parse_api_version
 
 __all__ = [
@@ -347,7 +347,7 @@ def set_config(conf: APIConfig | None) -> None:
     elif isinstance(conf, APIConfig):
         _process_wide["config"] = conf
     else:
-        raise InvalidArgument("conf", type(conf).__name__, "must be an APIConfig")
+        raise InvalidArgument("conf", type_of(conf), "must be an APIConfig")
 
 
 def get_env(key: str, default: Any = _NO_DEFAULT, *, clean: Callable[[Any], Any] = lambda value: value) -> Any:

@@ -62,8 +62,11 @@ __all__ = [
     "ProtocolError",
     "ReadTimeout",
     "SessionClosed",
+    "SourceChanged",
     "StreamClosed",
     "TLSError",
+    "TargetExists",
+    "TransferError",
 ]
 
 GENERIC_PROBLEM = "https://api.backend.ai/probs/generic-error"
@@ -180,6 +183,18 @@ class BackendClientError(BackendError):
     """There is no answer to speak of: the request was refused, not sent, lost, late or not understood."""
 
 
+class _TypeName(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+
+def type_of(value: object) -> str:
+    """What errors show of a value that is of the wrong type: that, and not the value, which may be long or a secret."""
+    return _TypeName(type(value).__name__)
+
+
 class InvalidArgument(BackendClientError, ValueError):
     """An argument was refused before anything was sent.
 
@@ -188,6 +203,9 @@ class InvalidArgument(BackendClientError, ValueError):
         value: What was given. Never a secret: pass a placeholder for those.
         reason: What it must be.
     """
+
+    SHOWN = 400
+    """How many characters of the value are shown."""
 
     def __init__(self, argument: str, value: object, reason: str) -> None:
         super().__init__(argument, value, reason)
@@ -210,7 +228,13 @@ class InvalidArgument(BackendClientError, ValueError):
         return reason
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.argument}={self.value!r}: {self.reason})"
+        try:
+            shown = repr(self.value)
+        except Exception:  # noqa: BLE001  # of the caller's class, or of an int with more digits than Python prints
+            shown = f"<{type(self.value).__name__}>"
+        if len(shown) > self.SHOWN:
+            shown = f"{shown[: self.SHOWN]}..."
+        return f"{type(self).__name__}({self.argument}={shown}: {self.reason})"
 
 
 class ConnectionFailed(BackendClientError):
@@ -291,6 +315,10 @@ class TargetExists(TransferError, FileExistsError):
             reason,
             file,
         )  # OSError would take the arguments for these
+
+    def __reduce__(self) -> Any:
+        """How it is copied and pickled: OSError's own way adds the file to the arguments once more."""
+        return type(self), self.args, vars(self)
 
 
 class SourceChanged(TransferError):

@@ -20,7 +20,7 @@ from requests.structures import CaseInsensitiveDict
 
 from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client._roof import resolve
-from ai.backend.client.exceptions import InvalidArgument, InvalidReply
+from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
 
 if TYPE_CHECKING:
     from ai.backend.client.functions.events import SSEResponse
@@ -145,9 +145,7 @@ def _checked_file(file: Iterable[Any]) -> AttachedFile:
     try:
         attached = AttachedFile(*file)
     except TypeError:
-        raise InvalidArgument(
-            "files", type(file).__name__, "must be AttachedFile(filename, stream, content_type)"
-        ) from None
+        raise InvalidArgument("files", type_of(file), "must be AttachedFile(filename, stream, content_type)") from None
     if not isinstance(attached.filename, str) or not attached.filename:
         raise InvalidArgument("files", attached.filename, "must have file names that are non-empty strings")
     try:
@@ -317,7 +315,7 @@ class Request:
             InvalidArgument: Files were attached already, or the value is of another type.
         """
         if self.files is not None:
-            raise InvalidArgument("value", type(value).__name__, "cannot set content after files were attached")
+            raise InvalidArgument("value", type_of(value), "cannot set content after files were attached")
         if value is None:
             self.body, guessed = None, "text/plain"
         elif isinstance(value, str):
@@ -325,7 +323,7 @@ class Request:
         elif isinstance(value, bytes | bytearray):
             self.body, guessed = bytes(value), "application/octet-stream"
         else:
-            raise InvalidArgument("content", type(value).__name__, "must be str, bytes or None")
+            raise InvalidArgument("content", type_of(value), "must be str, bytes or None")
         self.content_type = guessed if content_type is None else _checked_type(content_type)
 
     def set_json(self, value: Any) -> None:
@@ -340,7 +338,7 @@ class Request:
         try:
             text = _json.dumps(value, cls=ExtendedJSONEncoder, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidArgument("json", type(value).__name__, f"cannot be encoded: {error}") from None
+            raise InvalidArgument("json", type_of(value), f"cannot be encoded: {error}") from None
         self.set_content(text, content_type="application/json")
 
     def attach_files(self, files: Iterable[AttachedFile]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.exceptions import InvalidArgument, type_of
 
 CODE_MODES: Final = ("query", "continue", "input")
 CONTINUING_MODES: Final = ("continue", "input")
@@ -54,8 +54,10 @@ def complete_body(code: str | None, opts: Mapping[str, Any] | None) -> dict[str,
 
 
 def _code(code: str | None) -> str:
+    if code is None:
+        raise InvalidArgument("code", code, "must be given, by its name where run_id comes first: execute(code=...)")
     if not isinstance(code, str):
-        raise InvalidArgument("code", code, "must be text: the code argument is not given")
+        raise InvalidArgument("code", type_of(code), "must be text")
     return code
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.exceptions import InvalidArgument, type_of
 
 T = TypeVar("T")
 
@@ -65,19 +65,36 @@ def text(argument: str, value: object) -> str:
 
 
 def free_text(argument: str, value: object) -> str:
-    """A text of any length, without NUL; may be empty."""
+    """A text of any length that can be encoded as UTF-8, without NUL; may be empty."""
     if not isinstance(value, str):
         raise InvalidArgument(argument, value, "must be a string")
     if "\0" in value:
         raise InvalidArgument(argument, f"{value[:40]!r}", "must not hold a NUL character")
-    return value
+    if not value.isascii() and not is_utf8(value):
+        raise InvalidArgument(argument, ascii(value[:40]), "must be text that can be encoded as UTF-8")
+    return plain(value)
+
+
+def plain(value: str) -> str:
+    """A text as a ``str``, also that of an enum member, whose ``str()`` is its name."""
+    return value if value.__class__ is str else str.__str__(value)
+
+
+def is_utf8(value: str) -> bool:
+    """Whether a text can be sent: half a surrogate pair cannot, nor a name that the disk has in another encoding."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def script(argument: str, value: object) -> str:
     """As :func:`free_text`, but not empty."""
-    if not free_text(argument, value):
+    checked = free_text(argument, value)
+    if not checked:
         raise InvalidArgument(argument, value, "must be a non-empty string")
-    return str(value)
+    return checked
 
 
 def secret(argument: str, value: object) -> str:
@@ -85,7 +102,8 @@ def secret(argument: str, value: object) -> str:
     try:
         return text(argument, value)
     except InvalidArgument as error:
-        raise InvalidArgument(argument, "(not shown)", error.reason) from None
+        reason = error.reason
+    raise InvalidArgument(argument, "(not shown)", reason)  # out here, lest that error stay in this one's context
 
 
 def flag(argument: str, value: object) -> bool:
@@ -110,9 +128,12 @@ def int32(argument: str, value: object) -> int:
 
 def number(argument: str, value: object, least: float = 0.0) -> float:
     """A finite number, ``least`` or more; an int becomes a float."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
-        raise InvalidArgument(argument, value, f"must be a number, {least:g} or more")
-    return float(value)
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= float(value) < math.inf:
+            return float(value)
+    except OverflowError:
+        pass  # an int that no float holds
+    raise InvalidArgument(argument, value, f"must be a number, {least:g} or more")
 
 
 def count(argument: str, value: object) -> int:
@@ -124,16 +145,16 @@ def matching(argument: str, value: object, pattern: re.Pattern[str], rule: str) 
     """A text that a pattern matches as a whole; ``rule`` says it in words."""
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
         raise InvalidArgument(argument, value, rule)
-    return value
+    return plain(value)
 
 
 def choice(argument: str, value: object, options: Iterable[str]) -> str:
     """One of some texts, or an enum member with such a value."""
-    plain = value.value if isinstance(value, enum.Enum) else value
+    chosen = value.value if isinstance(value, enum.Enum) else value
     known = tuple(options)
-    if not isinstance(plain, str) or plain not in known:
+    if not isinstance(chosen, str) or chosen not in known:
         raise InvalidArgument(argument, value, f"must be one of {', '.join(known)}")
-    return plain
+    return plain(chosen)
 
 
 def choices(argument: str, value: object, options: Iterable[str]) -> str:
@@ -171,7 +192,7 @@ def uuid_texts(argument: str, value: object) -> list[str]:
 def mapping(argument: str, value: object) -> dict[Any, Any]:
     """A mapping; its content is not looked at."""
     if not isinstance(value, Mapping):
-        raise InvalidArgument(argument, type(value).__name__, "must be a mapping")
+        raise InvalidArgument(argument, type_of(value), "must be a mapping")
     return dict(value)
 
 
@@ -181,21 +202,25 @@ def text_mapping(argument: str, value: object) -> dict[str, str]:
     for key, item in pairs.items():
         if not isinstance(key, str) or not isinstance(item, str | PurePath):
             raise InvalidArgument(argument, key, "must map text to text")
-    return {key: str(item) for key, item in pairs.items()}
+    return {plain(key): plain(item) if isinstance(item, str) else str(item) for key, item in pairs.items()}
 
 
 def json_object_text(argument: str, value: object) -> str:
     """A JSON object as text: what the manager calls ``JSONString``. Takes the object itself, or its text."""
     if isinstance(value, str):
         try:
-            decoded = json.loads(value)
-        except ValueError:
+            decoded = json.loads(value, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
             raise InvalidArgument(argument, value[:80], "must be JSON text or a mapping") from None
         if not isinstance(decoded, dict):
             raise InvalidArgument(argument, value[:80], "must hold a JSON object")
-        return value
+        return plain(value)
     pairs = mapping(argument, value)
     try:
         return json.dumps(pairs, default=str, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidArgument(argument, type(value).__name__, f"cannot be written as JSON: {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgument(argument, type_of(value), f"cannot be written as JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

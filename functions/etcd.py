@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.functions._inputs import flag, free_text, text
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object, field
 from ai.backend.client.functions.replies import EtcdResult
@@ -109,7 +109,7 @@ def _value(value: object) -> Any:
             raise InvalidArgument("value", "(not shown)", "must have keys that are texts")
         return {part: _value(below) for part, below in value.items()}
     if not isinstance(value, str):
-        raise InvalidArgument("value", type(value).__name__, "must be a text, or a mapping of texts")
+        raise InvalidArgument("value", type_of(value), "must be a text, or a mapping of texts")
     return free_text("value", value)
 
 

@@ -115,13 +115,15 @@ class Kernel(KernelStreams[M]):
         """Start a session, or find the one of that name.
 
         Args:
-            image: The image to run, for example ``python:3.9-ubuntu20.04``.
+            image: The image to run, by its alias (``python``) or its name with the registry
+                (``cr.backend.ai/stable/python:3.9-ubuntu20.04``).
             client_token: The session's name: 4 to 64 of ``A-Z a-z 0-9 _ - .``; default: a random one.
             type_: ``interactive`` (default), ``batch`` (needs ``startup_command``) or, on later servers, ``inference``.
             enqueue_only: Return when the session is queued, without waiting for it to run.
             max_wait: Seconds to wait for it to run; 0 waits as long as the server does (at most 900 s).
             no_reuse: Fail when there is a session of that name.
-            mounts: Names of folders to mount; those of the configuration's ``vfolder_mounts`` are added.
+            mounts: Names of folders to mount; those of the configuration's ``vfolder_mounts`` are added. Code finds a
+                folder under its name in the session's working directory, ``/home/work`` on a manager.
             envs: Environment variables.
             startup_command: What a batch session runs.
             resources: Slot → amount, for example ``{"cpu": 1, "mem": "1g"}``; default: the image's.

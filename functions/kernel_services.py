@@ -19,7 +19,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.functions._create import HOLD_UNLIMITED, PORT_RANGE
 from ai.backend.client.functions._generations import V5, V6_DEPENDENCIES, V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
@@ -158,4 +158,4 @@ def _json_text(argument: str, value: Mapping[str, Any]) -> str:
     try:
         return json.dumps(dict(value))
     except (TypeError, ValueError):  # the message would show values, which may be secrets
-        raise InvalidArgument(argument, type(value).__name__, "must be a mapping that can be written as JSON") from None
+        raise InvalidArgument(argument, type_of(value), "must be a mapping that can be written as JSON") from None

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.exceptions import BackendClientError, InvalidArgument, InvalidReply
+from ai.backend.client.exceptions import BackendClientError, InvalidArgument, InvalidReply, type_of
 from ai.backend.client.functions import _inputs
 from ai.backend.client.functions._execute import run_body
 from ai.backend.client.functions._identity import SessionIdentity, request_about
@@ -86,7 +86,7 @@ class StreamPty(WebSocketResponse[M]):
         if isinstance(data, str):
             data = data.encode()
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise InvalidArgument("data", type(data).__name__, "must be bytes or text")
+            raise InvalidArgument("data", type_of(data), "must be bytes or text")
         return self._command(type="stdin", chars=base64.b64encode(data).decode())
 
     @stream_function
@@ -172,11 +172,12 @@ def _unblock(message: WSMessage) -> str | None:
     return "" if _status(message) == "waiting-input" else None
 
 
-def _status(message: WSMessage) -> object:
+def _status(message: WSMessage) -> str | None:
     try:
-        return json_of(message).get("status")
+        status = json_of(message).get("status")
     except (InvalidReply, AttributeError):
         return None
+    return status if isinstance(status, str) else None
 
 
 def output_of(message: WSMessage) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.functions import graphql
 from ai.backend.client.functions._inputs import text, whole
 from ai.backend.client.functions.base import BaseFunction, M, Recipe
@@ -148,7 +148,7 @@ def _current() -> Any:
 
 def _arguments(variables: object) -> dict[str, Variable]:
     if not isinstance(variables, Mapping):
-        raise InvalidArgument("variables", type(variables).__name__, "must map names to (value, type)")
+        raise InvalidArgument("variables", type_of(variables), "must map names to (value, type)")
     arguments = {}
     for name, pair in variables.items():
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[1], str):

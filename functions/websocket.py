@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self, cast
 
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.exceptions import InvalidArgument, InvalidReply
+from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
 from ai.backend.client.functions.base import M
 from ai.backend.client.functions.streams import MAX_MESSAGE, Plan, Stream, StreamRequest, stream_function
 from ai.backend.client.request import ExtendedJSONEncoder, Request
@@ -129,7 +129,7 @@ class WebSocketResponse(Stream[M, WSMessage]):
             Overloaded: 64 MiB wait to be sent, since earlier futures were not waited for.
         """
         if not isinstance(raw_str, str):
-            raise InvalidArgument("raw_str", type(raw_str).__name__, "must be text")
+            raise InvalidArgument("raw_str", type_of(raw_str), "must be text")
         try:
             data = raw_str.encode()
         except UnicodeEncodeError:
@@ -142,21 +142,21 @@ class WebSocketResponse(Stream[M, WSMessage]):
         try:
             text = json.dumps(obj, cls=ExtendedJSONEncoder, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise InvalidArgument("obj", type(obj).__name__, f"cannot be encoded: {error}") from None
+            raise InvalidArgument("obj", type_of(obj), f"cannot be encoded: {error}") from None
         return self._socket.send(WSMsgType.TEXT, text.encode())
 
     @stream_function
     def send_bytes(self, data: bytes | bytearray | memoryview) -> CallFuture[None]:
         """Send a binary message. Raises as :meth:`send_str`."""
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise InvalidArgument("data", type(data).__name__, "must be bytes")
+            raise InvalidArgument("data", type_of(data), "must be bytes")
         return self._socket.send(WSMsgType.BINARY, bytes(data))
 
     @stream_function
     def send_ping(self, data: bytes = b"") -> CallFuture[None]:
         """Send a ping frame of at most 125 bytes. The session sends its own while the server is silent."""
         if not isinstance(data, bytes) or len(data) > 125:
-            raise InvalidArgument("data", type(data).__name__, "must be at most 125 bytes")
+            raise InvalidArgument("data", type_of(data), "must be at most 125 bytes")
         return self._socket.ping(data)
 
     # -- receiving ----------------------------------------------------------------------------------------------------

@@ -103,7 +103,8 @@ class Batch(Generic[T]):
                 future.settle(None, error)
             if not isinstance(future, CallFuture):
                 raise TypeError(
-                    f"map needs an API function or a callable that returns a CallFuture, got a {type(future).__name__}"
+                    "map needs an API function or a callable that returns a CallFuture (with a Session: "
+                    f"`function.submit(...)`), got a {type(future).__name__}"
                 )
             window.add(future)
 

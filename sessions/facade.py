@@ -13,7 +13,7 @@ from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.waiting import in_event_loop, may_wait
 from ai.backend.client.config import APIConfig, get_config
-from ai.backend.client.exceptions import BackendError, InvalidArgument
+from ai.backend.client.exceptions import BackendError, InvalidArgument, type_of
 from ai.backend.client.functions import current
 from ai.backend.client.functions.base import Async, M, Sync
 from ai.backend.client.functions.streams import Plan
@@ -66,7 +66,7 @@ class BaseSession(Proxies[M]):
         if config is None:
             config = get_config()
         if not isinstance(config, APIConfig):
-            raise InvalidArgument("config", type(config).__name__, "must be an APIConfig")
+            raise InvalidArgument("config", type_of(config), "must be an APIConfig")
         self._core = Core(config, probes=not proxy_mode)
         self._options = Options(
             timeout=config.read_timeout or None, deadline=config.deadline or None, retries=config.retries

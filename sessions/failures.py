@@ -102,11 +102,16 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         stack.extend(one for one in inner if isinstance(one, BaseException))
 
 
+PLAIN_HTTP = "WRONG_VERSION_NUMBER"
+"""What OpenSSL calls an answer that is no TLS."""
+
+
 def _reason(chain: list[BaseException]) -> str:
     """The innermost error's words, if they are the system's or a fixed text, and hold no URL."""
     for link in reversed(chain):
         if isinstance(link, ssl.SSLError) and getattr(link, "reason", None):  # absent when made by hand
-            return str(getattr(link, "verify_message", "") or link.reason)
+            reason = str(getattr(link, "verify_message", "") or link.reason)
+            return f"{reason}; does the server speak plain http?" if reason == PLAIN_HTTP else reason
         if isinstance(link, OSError) and link.strerror:
             return str(link.strerror)
         if isinstance(link, EOFError) or type(link).__name__ in ("BadStatusLine", "RemoteDisconnected", "LineTooLong"):

@@ -337,7 +337,7 @@ class Supervisor(TurnActor):
         if call is self._probe:
             self._end(call, None, DeadlineExceeded("the server did not tell its version in time"))
             return
-        self._give_up(call, DeadlineExceeded(f"the call took longer than {call.options.deadline} s"))
+        self._give_up(call, DeadlineExceeded(f"the call took longer than its deadline of {call.options.deadline} s"))
 
     def known_calls(self) -> list[Call]:
         """Every call that has come here and has not ended, in whatever mailbox it is. For a forked child."""
