@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ai.backend.client.exceptions import InvalidArgument
@@ -25,10 +26,14 @@ class ProgressBar:
     def __init__(self, title: str = "", unit: str = "it", scaled: bool = False) -> None:
         from tqdm import tqdm  # only who asks for a bar pays for its import
 
-        self._bar: Any = tqdm(desc=title or None, unit=unit, unit_scale=scaled, unit_divisor=1024 if scaled else 1000)
+        divisor = 1024 if scaled else 1000
+        self._make = partial(tqdm, desc=title or None, unit=unit, unit_scale=scaled, unit_divisor=divisor)
+        self._bar: Any = None  # it shows itself when it is made, so that waits for something to show
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show that ``done`` of ``total`` is done."""
+        if self._bar is None:
+            self._bar = self._make(total=total)
         if total is not None and self._bar.total != total:
             self._bar.total = total
             self._bar.refresh()
@@ -36,7 +41,8 @@ class ProgressBar:
 
     def close(self) -> None:
         """Leave the bar as it stands."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 def listener(argument: str, value: object) -> ProgressListener | None:

@@ -1,4 +1,4 @@
-"""Many code executions at once, in three calling styles, on a sandbox or on the server that BACKEND_* variables name.
+"""Many code executions at once, in three calling styles, on a sandbox or on a real cluster.
 
 Starts a few compute sessions, runs the same batch of small programs in them from a plain thread (`session.map`), from
 asyncio and from gevent greenlets, checks that every program got its own output back, and destroys the sessions.
@@ -153,15 +153,15 @@ def from_gevent(runs: list[Run]) -> Report:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="tools/demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--cluster", action="store_true", help="run on a real Backend.AI, which is started for it")
     parser.add_argument("--sessions", type=int, default=4, help="compute sessions to start (default 4)")
     parser.add_argument("--calls", type=int, default=40, help="programs to run per calling style (default 40)")
-    parser.add_argument("--sandbox", action="store_true", help="start a sandbox manager and run on it")
     options = parser.parse_args()
     if options.sessions < 1 or options.calls < 1:
         parser.error("--sessions and --calls must be at least 1")
 
-    if not options.sandbox:
+    if options.cluster:
         return demonstrate(options.sessions, options.calls)
     with Sandbox() as sandbox:
         os.environ.update(sandbox.environment)
