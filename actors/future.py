@@ -370,7 +370,6 @@ class CallFuture(concurrent.futures.Future[T]):
             """Someone forgot to wait."""
             raise TypeError("a future has no items: first `await` it, or take its result()")
 
-
     def __copy__(self) -> CallFuture[T]:
         return self
 

@@ -32,6 +32,8 @@ get_ident, allocate_lock, start_new_thread = gevent.monkey.get_original(
     "_thread", ["get_ident", "allocate_lock", "start_new_thread"]
 )
 monotonic: Callable[[], float] = time.monotonic
+thread_sleep: Callable[[float], None] = gevent.monkey.get_original("time", "sleep")
+"""For native threads. ``time.sleep`` would give the thread a hub in a patched process, which nobody ends."""
 getaddrinfo: Callable[..., list[Any]] = gevent.monkey.get_original("socket", "getaddrinfo")
 
 TURN = 1024

@@ -26,7 +26,7 @@ from ai.backend.client.actors.hub import Hub, getaddrinfo
 
 _Socket: Any = gevent.monkey.get_original("socket", "socket")
 
-READ = 1
+READ, WRITE = 1, 2
 CHUNK = 65536
 """Bytes asked of the kernel at a time: one TLS record is at most 16 KiB, and most answers fit in one read."""
 
@@ -64,8 +64,9 @@ def connect(
         error: OSError = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL), address[0])
         for family, kind, protocol, _, target in _resolve(hub, *address):
             raw = _Socket(family, kind, protocol)
+            watcher = hub.loop.io(raw.fileno(), WRITE, ref=False)
             connecting = _connecting.setdefault(hub, set())
-            connecting.add(raw)
+            connecting.add((raw, watcher))
             try:
                 raw.setblocking(False)
                 for option in options or ():
@@ -74,7 +75,7 @@ def connect(
                     raw.bind(source_address)
                 code = raw.connect_ex(target)
                 if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
-                    gevent.socket.wait_write(raw.fileno())
+                    hub.gevent_hub.wait(watcher)
                     code = raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:
                     raise OSError(code, os.strerror(code))
@@ -86,7 +87,8 @@ def connect(
                 raw.close()
                 raise
             finally:
-                connecting.discard(raw)
+                watcher.close()
+                connecting.discard((raw, watcher))
         raise error
     except gevent.Timeout as expired:
         if expired is not limit:
@@ -115,6 +117,9 @@ class HubSocket:
     Has those methods of :class:`socket.socket` that urllib3 and http.client use. ``recv`` and ``sendall`` keep to
     ``settimeout``.
 
+    Its watchers end with it, whoever waits: libev takes the process down (an assertion) when it finds one whose
+    descriptor is closed.
+
     Attributes:
         stale: Something came (data, or the end of the stream) while nobody was reading. On an idle connection that
             means that it must not be used for another request.
@@ -126,6 +131,8 @@ class HubSocket:
         self._timeout: float | None = None
         self._reader: Any = None
         self._timer: Any = None
+        self._writer: Any = None
+        self._write_watcher: Any = None
         self._files = 0
         self._closing = False
         self.stale = False
@@ -181,11 +188,12 @@ class HubSocket:
         while True:
             self._wait_readable()
             try:
-                data: bytes = self._raw.recv(size)
-                return data
+                data: bytes | None = self._raw.recv(size)
             except BlockingIOError:
-                if self.stale:
-                    self.rearm()
+                data = None
+            self.rearm()  # the next read waits for the loop, which has others to serve: a peer may never pause
+            if data is not None:
+                return data
 
     def has_news(self) -> bool:
         """Ask the kernel whether something came, or the peer closed.
@@ -201,8 +209,8 @@ class HubSocket:
         return True
 
     def rearm(self) -> None:
-        """Watch again, at the end of an exchange or when a read found nothing after all."""
-        if self.stale:
+        """Watch again, after a read or at the end of an exchange."""
+        if self.stale and self._raw.fileno() >= 0:
             self.stale = False
             self._watcher.start(self._readable)
 
@@ -238,6 +246,40 @@ class HubSocket:
             return 0
         return sent
 
+    def _writable(self) -> None:
+        self._hub.in_turn = True
+        writer = self._writer
+        if writer is not None:
+            writer.switch(True)
+        elif self._write_watcher is not None:
+            self._write_watcher.stop()
+
+    def _too_late_to_write(self) -> None:
+        self._hub.in_turn = True
+        writer = self._writer
+        if writer is not None:
+            writer.switch(False)
+
+    def _wait_writable(self) -> None:
+        watcher = self._write_watcher
+        if watcher is None:
+            watcher = self._write_watcher = self._hub.loop.io(self._raw.fileno(), WRITE, ref=False)
+        timer = None if self._timeout is None else self._hub.loop.timer(self._timeout, ref=False)
+        if timer is not None:
+            timer.start(self._too_late_to_write)
+        watcher.start(self._writable)
+        self._writer = greenlet.getcurrent()
+        try:
+            ready = self._hub.park()
+        finally:
+            self._writer = None
+            watcher.stop()
+            if timer is not None:
+                timer.stop()
+                timer.close()
+        if not ready:
+            raise TimeoutError("timed out")
+
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Write everything."""
         view = memoryview(data).cast("B") if not isinstance(data, bytes) else data
@@ -245,9 +287,7 @@ class HubSocket:
         if sent < len(view):
             view = memoryview(view)
             while sent < len(view):
-                gevent.socket.wait_write(
-                    self._raw.fileno(), timeout=self._timeout, timeout_exc=TimeoutError("timed out")
-                )
+                self._wait_writable()
                 sent += self._send_raw(view[sent:])
 
     def send(self, data: Any, flags: int = 0) -> int:
@@ -307,21 +347,20 @@ class HubSocket:
         if self._raw.fileno() < 0:
             return
         _open_sockets.get(self._hub, set()).discard(self)
-        self._watcher.stop()
-        self._watcher.close()
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        for watcher in (self._watcher, self._write_watcher, self._timer):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._timer = None
         self._raw.close()
         self.stale = True
 
     def drop(self) -> None:
         """Close this process's copy of the descriptor and nothing else: for a forked child."""
         if not self._hub.own_thread:
-            self._watcher.stop()
-            if self._timer is not None:
-                self._timer.stop()
+            for watcher in (self._watcher, self._write_watcher, self._timer):
+                if watcher is not None:
+                    watcher.stop()
         self._raw.close()
         self.stale = True
 
@@ -537,7 +576,9 @@ _connecting: dict[Hub, set[Any]] = {}
 
 def drop_all(hub: Hub) -> None:
     """In a forked child: let go of the parent's connections."""
-    for raw in list(_connecting.pop(hub, ())):
+    for raw, watcher in list(_connecting.pop(hub, ())):
+        if not hub.own_thread:
+            watcher.stop()
         raw.close()
     for sock in list(_open_sockets.pop(hub, ())):
         sock.drop()

@@ -112,7 +112,10 @@ def split_parts(content_type: str, body: bytes) -> list[bytes]:
     """
     header = Message()
     header["Content-Type"] = content_type
-    boundary = header.get_boundary()
+    try:
+        boundary = header.get_boundary()
+    except ValueError:  # the standard library's, on a parameter with a number of too many digits
+        raise _Refused("the reply's type is damaged") from None
     if header.get_content_maintype() != "multipart" or not boundary:
         raise _Refused(f"the reply is {header.get_content_type()}, not multipart with a boundary")
     _, *sections = (_NEW_LINE + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"))

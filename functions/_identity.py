@@ -9,6 +9,7 @@ from typing import Any, Self
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._create import either
 from ai.backend.client.functions._generations import V5, require_version
+from ai.backend.client.functions._inputs import optional, text
 from ai.backend.client.functions.base import BaseFunction, M
 from ai.backend.client.request import Request, segment
 from ai.backend.client.versioning import ApiVersion, get_id_or_name, get_naming
@@ -56,7 +57,7 @@ class SessionIdentity(BaseFunction[M]):
     ) -> None:
         self.kernel_id = either("kernel_id", kernel_id, "name", name)
         self.id = None if id is None else session_uuid("id", id)
-        self.owner_access_key = owner_access_key or None
+        self.owner_access_key = optional(text, "owner_access_key", owner_access_key or None)
         if self.kernel_id is not None or self.id is None:
             segment(self.kernel_id, "name")  # type: ignore[arg-type]  # refuses None and whatever else is no name
 
@@ -154,6 +155,6 @@ def session_uuid(argument: str, value: object) -> uuid.UUID:
         InvalidArgument: It is none.
     """
     try:
-        return value if isinstance(value, uuid.UUID) else uuid.UUID(value)  # type: ignore[arg-type]
+        return value if isinstance(value, uuid.UUID) else uuid.UUID(value)  # type: ignore[arg-type]  # refuses all else
     except (ValueError, TypeError, AttributeError):
         raise InvalidArgument(argument, value, "must be a UUID") from None

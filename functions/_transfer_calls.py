@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ai.backend.client.exceptions import BackendAPIError
@@ -148,7 +148,7 @@ def _expanded(plan: Plan, source: str, paths: list[str]) -> Recipe[tuple[list[st
 
 
 def _relative(path: str, directory: str) -> str:
-    return path if directory == "." else os.path.relpath(path, directory)
+    return str(PurePosixPath(path).relative_to(directory))
 
 
 def _parts(plan: Plan, what: Download, paths: list[str]) -> list[tuple[str, Part]]:

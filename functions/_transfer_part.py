@@ -17,12 +17,12 @@ import json
 import os
 import re
 import stat
-import time
 from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from ai.backend.client.actors.hub import monotonic, thread_sleep
 from ai.backend.client.exceptions import InvalidReply, TargetExists, TransferError
 from ai.backend.client.functions._private_files import read_private, write_private
 from ai.backend.client.transfer import MAX_DIGITS, Head
@@ -213,7 +213,7 @@ class Part:
                     fcntl.flock(stream.fileno(), fcntl.LOCK_UN)
 
     def _open_locked(self) -> FileIO:
-        end = time.monotonic() + LOCK_PATIENCE
+        end = monotonic() + LOCK_PATIENCE
         while True:
             stream = FileIO(self._open(), "r+")
             try:
@@ -223,9 +223,9 @@ class Part:
                 stream.close()
                 raise
             stream.close()
-            if time.monotonic() > end:
+            if monotonic() > end:
                 raise TransferError(self.target, "is being downloaded by somebody else")
-            time.sleep(LOCK_PATIENCE / 20)
+            thread_sleep(LOCK_PATIENCE / 20)
 
     def _is_ours(self, descriptor: int) -> bool:
         """Lock what was opened, and see whether it is still the partial file: who had it may have finished it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import PurePath, PurePosixPath
 
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
+from ai.backend.client.functions._inputs import is_utf8, plain
 
 PathLike = str | os.PathLike[str]
 
@@ -65,16 +66,7 @@ def path_text(argument: str, value: object) -> str:
         raise InvalidArgument(argument, value, "must be a path")
     if not is_utf8(text):
         raise InvalidArgument(argument, ascii(text), "must be a name that can be encoded as UTF-8")
-    return text
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a name can be sent: one that the disk has in another encoding cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return plain(text)
 
 
 def below(directory: str, name: str) -> str:

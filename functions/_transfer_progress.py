@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,10 +22,10 @@ def progress_hook(value: ProgressHook | None) -> ProgressHook | None:
     """Check the argument ``on_progress``.
 
     Raises:
-        InvalidArgument: It is no callable.
+        InvalidArgument: It is no callable, or a coroutine function, which nobody would await.
     """
-    if value is not None and not callable(value):
-        raise InvalidArgument("on_progress", value, "must be a callable")
+    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+        raise InvalidArgument("on_progress", value, "must be an ordinary callable")
     return value
 
 

@@ -397,7 +397,7 @@ class Auth(BaseFunction[M]):
 def _logged_in(auth: Any, reply: dict[str, Any], user_id: str) -> Login:
     cookies = getattr(auth.session, "cookies", None)
     # The keys of the reply are the server's promise; mypy cannot see them.
-    return {**reply, "cookies": cookies, "config": {"username": user_id}}  # type: ignore[typeddict-item]
+    return {**reply, "cookies": cookies, "config": {"username": user_id}}  # type: ignore[typeddict-item]  # see above
 
 
 def _password_change(user_id: str, current_password: str, new_password: str) -> dict[str, str]:

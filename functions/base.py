@@ -373,21 +373,24 @@ def expect_object(response: Response, key: str | None = None, *, shape: Any = di
     return _expect(response, key, dict, "object")
 
 
-def expect_list(response: Response, key: str | None = None, *, item: type[S]) -> list[S]:  # noqa: ARG001  # as above
+def expect_list(response: Response, key: str | None = None, *, item: type[S]) -> list[S]:
     """The body of an answer that must be a JSON array, or the array under one of its keys.
 
     Args:
         response: The answer.
         key: Where the array is; None: the body itself.
-        item: Type of its items, for type checkers. They are not checked.
+        item: Type of its items: ``str``, or one of :mod:`~ai.backend.client.functions.replies`. Keys are not checked.
 
     Returns:
         The array.
 
     Raises:
-        InvalidReply: It is no array.
+        InvalidReply: It is no array, or one of something else.
     """
     found: list[S] = _expect(response, key, list, "array")
+    kind, what = (str, "text") if item is str else (dict, "object")
+    if not all(isinstance(one, kind) for one in found):
+        raise InvalidReply(f"the answer's array holds something that is no {what}", response.status, response.content)
     return found
 
 

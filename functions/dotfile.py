@@ -264,10 +264,11 @@ def _is_uuid(value: str) -> bool:
 
 
 def _content(data: object, permission: object) -> dict[str, str]:
-    if not _short("data", data):
+    content = _short("data", data)
+    if not content:
         raise InvalidArgument("data", data, "must not be empty")
     return {
-        "data": str(data),
+        "data": content,
         "permission": matching("permission", permission, _PERMISSION, "must be three octal digits, for example 644"),
     }
 

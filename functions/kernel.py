@@ -486,9 +486,8 @@ def _created(cls: Any, spec: SessionSpec, response: Response) -> Any:
 def _service_ports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The services of a create answer. A session that was found has them under other names than one that was made."""
     found = reply.get("servicePorts") or reply.get("service_ports") or []
-    return [
-        {**port, "ports": port.get("ports", port.get("container_ports"))} for port in found if isinstance(port, dict)
-    ]
+    ports = [port for port in found if isinstance(port, dict)] if isinstance(found, list) else []
+    return [{**port, "ports": port.get("ports", port.get("container_ports"))} for port in ports]
 
 
 def _with_configured(mounts: Iterable[str] | None, configured: Iterable[str] | None) -> Any:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from types import NoneType
 from typing import Any, Final
 
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument, InvalidReply
@@ -296,6 +297,8 @@ def _no_such_session() -> BackendAPIError:
 def _history(value: Any) -> dict[str, str]:
     try:
         history = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidReply("status_history is not JSON") from None
-    return dict(history or {})
+    if not isinstance(history, dict | NoneType):
+        raise InvalidReply("status_history is not a JSON object")
+    return history or {}

@@ -9,28 +9,31 @@ Sends ``POST P`` (see :mod:`~ai.backend.client.functions.kernel`, ``execute``) u
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from ai.backend.client.actors.channel import following
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import monotonic
-from ai.backend.client.exceptions import BackendClientError, BackendError, DeadlineExceeded, InvalidArgument
+from ai.backend.client.exceptions import BackendError, DeadlineExceeded, InvalidArgument, InvalidReply
 from ai.backend.client.functions import _inputs
 from ai.backend.client.functions._execute import run_body
 from ai.backend.client.functions._identity import SessionIdentity, request_about
+from ai.backend.client.functions._run_dialogue import Answers, Control, OnOutput, Prompt, ask, tell
 from ai.backend.client.functions.base import (
     ApiFunction,
     BlockingFunction,
     BoundFunction,
     FutureFunction,
-    Offload,
     Recipe,
     expect_object,
 )
 from ai.backend.client.functions.base import field as promised
+from ai.backend.client.request import Response
 
 __all__ = ["OnOutput", "RunResult"]
 
@@ -39,13 +42,14 @@ STEP_ENDS: Final = {"clean-finished": "clean", "build-finished": "build"}
 GOING_ON: Final = frozenset({"continued", *STEP_ENDS})
 WAITING: Final = "waiting-input"
 STREAMS: Final = ("stdout", "stderr")
+TYPES: Final[Mapping[str, type]] = {"stdout": str, "stderr": str, "media": tuple}
+"""What the data of an item of the console is."""
 STEP_HOLD: Final = 60.0
 """Seconds that one step may take: the server answers after about two, whatever the code does."""
+LAST_WAIT: Final = 5.0
+"""Seconds that Ctrl-C waits for the end of the code that it interrupts."""
 LAST_STEPS: Final = 10
 """Steps that interrupted code gets to end, of about two seconds each."""
-
-OnOutput = Callable[[str, Any], object]
-Prompt = Callable[[str], str]
 
 
 @dataclass(slots=True)
@@ -143,49 +147,35 @@ def run(
         BackendAPIError: 404 for an unknown session, 500 when the agent failed.
 
     Cancelling the call, or Ctrl-C, interrupts the code too, within two seconds, and hears the run out in the
-    background: a run whose end nobody asks for blocks the session for later ones. Not idempotent. ``POST P`` again and
+    background: a run whose end nobody asks for blocks the session for later ones. Ctrl-C in a blocking call waits for
+    that, 5 s at most, unless it comes again. Not idempotent. ``POST P`` again and
     again; ``POST P/interrupt`` where it says so.
     """
     options = _options(mode, code, clean, build, build_log, exec)
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
         raise InvalidArgument("timeout", timeout, "must be a number of seconds above 0, or None")
-    answers = _Answers(inputs)
+    answers = Answers(inputs)
     result = RunResult(secrets.token_hex(8))
     progress = _Progress(run_body(result.run_id, code, mode, options))
     limit = None if timeout is None else monotonic() + timeout
     control = _control or Control()
+    if control.is_stopped:
+        return result  # before anything was sent
     try:
         while not progress.over and not control.is_stopped:
             items = yield from _take_step(kernel, progress, result)
-            if control.is_stopped:
-                yield from _wind_up(kernel, progress, result)
-                break
-            if items and on_output is not None:
-                yield from _guarded("on_output", _report, on_output, items)
-            if progress.waiting:
-                progress.answer = yield from _guarded("inputs", answers.next, _prompt(result))
+            if items and on_output is not None and not control.is_stopped:
+                yield from tell(on_output, items)
+            if progress.waiting and not control.is_stopped:
+                progress.answer = yield from ask(answers, _prompt(result), control, limit)
             if limit is not None and monotonic() > limit and not progress.over:
                 raise DeadlineExceeded(f"the code ran longer than {timeout} s; it was interrupted")
+        yield from _wind_up(kernel, progress, result)
     except BackendError as error:
         if not progress.over and error.method is None:  # not of an exchange: then nobody hears us
             yield from _wind_up(kernel, progress, result)
         raise
     return result
-
-
-class Control:
-    """How a run is stopped from outside. Any thread.
-
-    Attributes:
-        is_stopped: Whether nobody waits for the run any more.
-    """
-
-    def __init__(self) -> None:
-        self.is_stopped = False
-
-    def stop(self) -> None:
-        """Nobody waits for it."""
-        self.is_stopped = True
 
 
 @dataclass(slots=True)
@@ -205,26 +195,53 @@ class _Progress:
     answer: str = ""
 
 
-def _take_step(kernel: SessionIdentity[Any], progress: _Progress, result: RunResult) -> Recipe[list[Any]]:
-    """Take the run one step on. Returns what it wrote to the console meanwhile."""
+def _take_step(kernel: SessionIdentity[Any], progress: _Progress, result: RunResult) -> Recipe[list[tuple[str, Any]]]:
+    """Take the run one step on. Returns what it wrote to the console meanwhile.
+
+    Raises:
+        InvalidReply: The server's answer is no result of a run.
+    """
     if progress.waiting:
         progress.step = run_body(result.run_id, progress.answer, "input", None)
         progress.waiting = False
     response = yield request_about(kernel, "POST", json=progress.step, hold=STEP_HOLD)
     reply = expect_object(response, "result")
     status = promised(reply, "status", response)
+    if not isinstance(status, str):
+        raise InvalidReply("the result's 'status' is no text", response.status, response.content)
+    items = _console(reply, response)
+    files = _list(reply, "files", response)
     progress.waiting = status == WAITING
     progress.over = not progress.waiting and status not in GOING_ON
     progress.step = run_body(result.run_id, "", "continue", None)
-    items: list[Any] = reply.get("console") or []
     for kind, data in items:
-        result.add(kind, tuple(data) if kind == "media" else data)
-    result.files += reply.get("files") or []
+        result.add(kind, data)
+    result.files += files
     if progress.over:
         result.status, result.exit_code = status, reply.get("exitCode")
     elif status in STEP_ENDS:
         result.exit_codes[STEP_ENDS[status]] = reply.get("exitCode")
     return items
+
+
+def _console(reply: Mapping[str, Any], response: Response) -> list[tuple[str, Any]]:
+    items: list[tuple[str, Any]] = []
+    for item in _list(reply, "console", response):
+        match item:
+            case ["media", list(data)]:
+                items.append(("media", tuple(data)))
+            case [str(kind), data] if kind not in TYPES or isinstance(data, TYPES[kind]):
+                items.append((kind, data))
+            case _:
+                raise InvalidReply("an item of the result's 'console' is none", response.status, response.content)
+    return items
+
+
+def _list(reply: Mapping[str, Any], key: str, response: Response) -> list[Any]:
+    found = reply.get(key) or []
+    if not isinstance(found, list):
+        raise InvalidReply(f"the result's {key!r} is no list", response.status, response.content)
+    return found
 
 
 def _wind_up(kernel: SessionIdentity[Any], progress: _Progress, result: RunResult) -> Recipe[None]:
@@ -254,43 +271,9 @@ def _options(
     return options
 
 
-def _guarded(argument: str, function: Callable[..., Any], *args: Any) -> Recipe[Any]:
-    """Run code of the user's, off the hub; its errors become the call's."""
-    try:
-        return (yield Offload(function, *args))
-    except BackendError:
-        raise
-    except Exception as error:
-        raise BackendClientError(f"{argument} failed: {type(error).__name__}; the code was interrupted") from error
-
-
-def _report(on_output: OnOutput, items: list[tuple[str, Any]]) -> None:
-    for kind, data in items:
-        on_output(kind, tuple(data) if kind == "media" else data)
-
-
 def _prompt(result: RunResult) -> str:
     """What the code wrote last: the last line of its output."""
     return result.stdout.rpartition("\n")[2]
-
-
-class _Answers:
-    """Where input comes from."""
-
-    def __init__(self, inputs: Iterable[str] | Prompt | None) -> None:
-        if isinstance(inputs, str | bytes) or not (inputs is None or callable(inputs) or isinstance(inputs, Iterable)):
-            raise InvalidArgument("inputs", type(inputs).__name__, "must be a list of lines, or a function")
-        self._ask: Prompt | None = inputs if callable(inputs) else None
-        self._lines: Iterator[str] = iter(()) if inputs is None or callable(inputs) else iter(inputs)
-
-    def next(self, prompt: str) -> str:
-        """The next line. In a native thread."""
-        line = self._ask(prompt) if self._ask is not None else next(self._lines, None)
-        if line is None:
-            raise BackendClientError("the code waits for input, and there is none left; it was interrupted")
-        if not isinstance(line, str):
-            raise InvalidArgument("inputs", type(line).__name__, "must give text")
-        return line
 
 
 P = ParamSpec("P")
@@ -306,16 +289,37 @@ class _Stoppable(BoundFunction[P, T]):
         The call is not cut off in the middle of a step (of about two seconds): the server would go on with that step,
         and two steps at once confuse it.
         """
+        _, future = self._start(args, kwargs)
+        return future
+
+    def _start(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[CallFuture[T], CallFuture[T]]:
+        """Start the run. Returns the future of the call behind it, and that of who wants to know."""
         control = Control()
+        options = {**kwargs, "_control": control}
+        inputs = options.get("inputs")
+        if isinstance(inputs, Iterator):
+            options["inputs"] = lambda _: next(inputs, None)  # read when the code asks, not now
         submit: Any = super().submit
-        inner: CallFuture[T] = submit(*args, _control=control, **kwargs)
-        return following(inner, control.stop)
+        call: CallFuture[T] = submit(*args, **options)
+        return call, following(call, control.stop)
 
 
 class BlockingRunFunction(_Stoppable[P, T], BlockingFunction[P, T]):
     """:func:`run` on a ``Session``."""
 
     __slots__ = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """:meth:`submit`, and wait. Ctrl-C waits for the end of the code that it interrupts, unless it comes again."""
+        call, future = self._start(args, kwargs)
+        try:
+            value: T = self._session._wait(future)
+        except KeyboardInterrupt:
+            # Most often the session is closed next, which would end the call as it is.
+            with contextlib.suppress(TimeoutError, CancelledError):
+                call.exception(LAST_WAIT)
+            raise
+        return value
 
 
 class FutureRunFunction(_Stoppable[P, T], FutureFunction[P, T]):

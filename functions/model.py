@@ -19,6 +19,7 @@ import builtins
 import uuid
 from typing import Any, Final
 
+from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions import graphql
 from ai.backend.client.functions._folder import folder_body
 from ai.backend.client.functions._generations import V6, V6_FILTER, require_version
@@ -151,6 +152,8 @@ class Model(BaseFunction[M]):
         response = yield Request("GET", f"{path}/files", params={"path": VERSIONS})
         files = expect_list(response, "items", item=dict)
         found = [field(file, "name", response) for file in files if file.get("type") == "DIRECTORY"]
+        if not all(isinstance(name, str) for name in found):
+            raise InvalidReply("a directory's 'name' is no text", response.status, response.content)
         info: Any = {**folder, "versions": sorted(found, reverse=True)}
         return info  # type: ignore[no-any-return]  # the server's keys, and ours
 

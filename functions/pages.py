@@ -25,7 +25,9 @@ from ai.backend.client.functions.base import (
     FutureFunction,
     Recipe,
     Sync,
+    read_iterators,
 )
+from ai.backend.client.types import undefined
 
 __all__ = ["MAX_PAGE_SIZE", "ItemIterator", "PaginatedResult", "api_page_function"]
 
@@ -124,11 +126,12 @@ class _Iterable(BoundFunction[P, PaginatedResult]):
         Raises:
             TypeError: The arguments do not fit the function.
         """
-        options: dict[str, Any] = dict(kwargs)
+        given, options = read_iterators(args, kwargs)  # once for all pages
         offset = options.pop("page_offset", 0)
         self._function.recipe(self._target, *args, **kwargs).close()  # binds the arguments; never started
         submit: Any = self.submit
-        return ItemIterator(lambda at: submit(*args, page_offset=at, **options), self._session._wait, offset)
+        start = 0 if offset is undefined else offset
+        return ItemIterator(lambda at: submit(*given, page_offset=at, **options), self._session._wait, start)
 
 
 class BlockingPageFunction(_Iterable[P], BlockingFunction[P, PaginatedResult]):

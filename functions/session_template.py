@@ -69,7 +69,7 @@ class SessionTemplate(BaseFunction[M]):
     def __init__(self, template_id: str | uuid.UUID, owner_access_key: str | None = None) -> None:
         uuid_text("template_id", template_id)
         self.template_id = str(template_id)
-        self.owner_access_key = owner_access_key or None
+        self.owner_access_key = optional(text, "owner_access_key", owner_access_key or None)
         self.template_ids = (self.template_id,)
 
     def __repr__(self) -> str:

@@ -85,7 +85,7 @@ class Driver(Protocol):
     error: BaseException | None
 
     def open(self) -> CallFuture[None]:
-        """Open the stream, once; whoever asks gets the same future."""
+        """Open the stream, once. Cancelling the future closes the stream, whoever else opens it."""
         ...
 
     def take(self, read: Callable[[Any], V]) -> CallFuture[V]:
@@ -98,6 +98,13 @@ class Driver(Protocol):
 
     def drop(self) -> None:
         """:meth:`close` for a stream that nobody holds any more."""
+
+
+def _drop(driver: weakref.ref[Driver]) -> None:
+    """Nobody holds the stream any more. Its session holds the running side as long as there is something to close."""
+    running = driver()
+    if running is not None:
+        running.drop()
 
 
 class StreamFunction(Generic[P, T]):
@@ -169,7 +176,10 @@ class StreamLife(Generic[M]):
             made: Driver = self.session._stream(self._plan)
             driver = self.__dict__.setdefault("_lazy_driver", made)
             if driver is made:
-                weakref.finalize(self, made.drop).atexit = False
+                # Weakly: the traceback of its error may lead back here, and then neither would ever be collected.
+                weakref.finalize(self, _drop, weakref.ref(made)).atexit = False
+            if self._closed_unopened:  # meanwhile, and whoever closed may not have seen the driver
+                driver.drop()
         return driver
 
     @property
@@ -202,18 +212,23 @@ class StreamLife(Generic[M]):
 
         Readers that wait are told at once; what they have not read is dropped. Any thread; may be repeated.
         """
+        self._closed_unopened = True  # first; see _driver
         driver = self._made
         if driver is not None:
             return driver.close()
-        self._closed_unopened = True
         done = CallFuture[None]()
         done.settle(None, None)
         return done
 
     def __enter__(self) -> Self:
         self._refuse_loop("async with")
-        self.session._wait(self._driver.open())
-        self._entered()
+        driver = self._driver
+        try:
+            self.session._wait(driver.open())
+            self._entered()
+        except BaseException:  # an interrupt may have come just when the stream was open
+            driver.drop()
+            raise
         return self
 
     def __exit__(
@@ -222,8 +237,13 @@ class StreamLife(Generic[M]):
         self.session._wait(StreamLife.close.start(self))
 
     async def __aenter__(self) -> Self:
-        await self._driver.open()
-        await self._entered_async()
+        driver = self._driver
+        try:
+            await driver.open()
+            await self._entered_async()
+        except BaseException:  # see __enter__
+            driver.drop()
+            raise
         return self
 
     async def __aexit__(

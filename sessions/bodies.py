@@ -16,6 +16,7 @@ from ai.backend.client.actors.pipes import FromThread
 from ai.backend.client.sessions.endpoints import Endpoint
 from ai.backend.client.sessions.pool import (
     ERRORS,
+    HEAD_LIMIT,
     RECV,
     LanePool,
     MalformedAnswer,
@@ -25,6 +26,7 @@ from ai.backend.client.sessions.pool import (
     TLSLanePool,
     read_head,
     request_block,
+    without_interim,
 )
 from ai.backend.client.transfer import Source
 
@@ -45,6 +47,10 @@ class SourceFailed(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(error)
         self.error = error
+
+
+INTERIM = b"HTTP/1.1 1"
+"""How answers begin that announce others. Nobody asks for them, but proxies may send them."""
 
 
 class StreamedBody:
@@ -143,29 +149,36 @@ class _StreamWay(ShortWay):
             sock.sendall(request_block(method, url, headers, None))
         except OSError as error:
             raise NothingSent("the connection was dead", error) from error
+        data = b""
         try:
-            connection.is_half_sent = not self._send(sock, body)
+            is_whole, data = self._send(sock, body)
+            connection.is_half_sent = not is_whole
         except ConnectionError:
             pass  # the server may have told why before it closed
-        data = sock.recv(RECV)
+        data = data or sock.recv(RECV)
         if not data:
             raise EOFError("the server closed the connection without an answer")
         return data
 
     @staticmethod
-    def _send(sock: sockets.HubSocket, body: StreamedBody) -> bool:
+    def _send(sock: sockets.HubSocket, body: StreamedBody) -> tuple[bool, bytes]:
         """Send the body, unless the server answers before it is complete: then it has refused.
 
         Returns:
-            Whether it was sent whole.
+            Whether it was sent whole, and what the server has said meanwhile.
         """
+        heard = b""
         # What comes over TLS may also be a key or a ticket.
         listens = sock.__class__ is sockets.HubSocket
         for piece in body:
             if listens and sock.stale:
-                return False
+                part = sock.recv(RECV)
+                sock.rearm()
+                heard = without_interim(heard + part)
+                if not part or not INTERIM.startswith(heard[: len(INTERIM)]) or len(heard) > HEAD_LIMIT:
+                    return False, heard
             sock.sendall(piece)
-        return True
+        return True, heard
 
     def _hear(
         self, connection: Any, method: str, url: str, data: bytes, options: dict[str, Any]

@@ -43,8 +43,7 @@ class WebCookies:
 
     def header(self, prepared: requests.PreparedRequest) -> str | None:
         """The ``Cookie`` header for a request."""
-        # The stubs have no types for it.
-        text: str | None = get_cookie_header(self.jar, prepared)  # type: ignore[no-untyped-call]
+        text: str | None = get_cookie_header(self.jar, prepared)  # type: ignore[no-untyped-call]  # stubs without it
         return text
 
     def keep(self, prepared: requests.PreparedRequest, raw: Any) -> bool:
@@ -59,8 +58,8 @@ class WebCookies:
         message = email.message.Message()
         for line in lines:
             message["Set-Cookie"] = line
-        # As requests itself does it, with stand-ins for what urllib has.
-        self.jar.extract_cookies(MockResponse(message), MockRequest(prepared))  # type: ignore[arg-type]
+        # As requests itself does it.
+        self.jar.extract_cookies(MockResponse(message), MockRequest(prepared))  # type: ignore[arg-type]  # stand-ins
         return self._path is not None
 
     def save(self) -> None:

@@ -229,7 +229,7 @@ class ShortWay:
         if (
             not plain_body or method == "HEAD" or options.get("chunked") or options.get("preload_content", True)
         ) and not self.streams:
-            return super().urlopen(method, url, body=body, headers=headers, **options)  # type: ignore[misc]
+            return super().urlopen(method, url, body=body, headers=headers, **options)  # type: ignore[misc]  # urllib3's pool
         timeout = options["timeout"]
         connection, reused = self._take(timeout.connect_timeout)
         keep: bool | None = False
@@ -360,7 +360,7 @@ class ShortWay:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop()[0].close()
-        super().close()  # type: ignore[misc]
+        super().close()  # type: ignore[misc]  # urllib3's pool
 
 
 class _GiveBack:
@@ -434,6 +434,13 @@ def read_head(sock: sockets.HubSocket, data: bytes) -> tuple[bytes, int]:
         data += more
         end = data.find(b"\r\n\r\n")
     return data, end
+
+
+def without_interim(data: bytes) -> bytes:
+    """What a server has sent, without the interim answers in front (RFC 9110, section 15.2) that are complete."""
+    while (line := _STATUS_LINE.match(data)) and line[1] in _INTERIM and (end := data.find(b"\r\n\r\n")) >= 0:
+        data = data[end + 4 :]
+    return data
 
 
 def _read_rest(sock: sockets.HubSocket, content: bytes, wanted: int) -> bytes:

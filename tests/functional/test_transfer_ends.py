@@ -310,6 +310,38 @@ def test_cancelled_transfers_leave_no_thread_and_no_descriptor(storage, local, p
     assert after[1] <= before[1] + 1, result
 
 
+def test_waiting_for_another_download_of_the_file_leaves_no_descriptor(storage, local):
+    """In a patched process a thread must not sleep as greenlets do."""
+    (storage.folder / "file").write_bytes(content(2 * MIB))
+    for _ in range(8):
+        storage.fault("GET", name="file", slow=0.02)
+    result = run_script(
+        """
+        from ai.backend.client.functions import _transfer_part
+        _transfer_part.LOCK_PATIENCE = 0.1
+        s = session(read_timeout=10)
+        download = s.VFolder("data").download
+        def round():
+            first = download.submit(["file"], basedir=sys.argv[2], overwrite=True)
+            time.sleep(0.15)
+            second = kind_of(lambda: download(["file"], basedir=sys.argv[2], overwrite=True))
+            first.result(10)
+            return second
+        round()
+        before = steady(descriptors)
+        mark("kinds", [round() for _ in range(3)])
+        mark("more", steady(descriptors, 0.5) - before)
+        s.close()
+        """,
+        storage.url,
+        local,
+        patched=True,
+    )
+    result.assert_clean()
+    assert eval(result.value("kinds")) == ["TransferError"] * 3
+    assert int(result.value("more")) <= 1
+
+
 @pytest.mark.timeout(LIMIT + 20)
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_memory_does_not_grow_with_the_file(storage, local, direction):

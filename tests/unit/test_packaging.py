@@ -87,8 +87,11 @@ PUBLIC = {
         "ProtocolError",
         "ReadTimeout",
         "SessionClosed",
+        "SourceChanged",
         "StreamClosed",
         "TLSError",
+        "TargetExists",
+        "TransferError",
     ],
     "ai.backend.client.request": [
         "AsyncResponse",

@@ -12,7 +12,7 @@ import pytest
 
 from ai.backend.client.actors import channel as module
 from ai.backend.client.actors.channel import Channel, Take, following, stream_future
-from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.actors.future import FINISHED, CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
 
 END = EOFError("the end")
@@ -195,6 +195,15 @@ def test_an_item_that_nobody_has_seen_goes_back_to_its_place(channel, put):
     assert [channel.take().result(5) for _ in range(2)] == ["a", "b"]
 
 
+def test_giving_up_while_the_outcome_is_being_made_known_gives_the_item_back(channel, put):
+    """The hub has decided, and another thread runs before it has said so."""
+    take = channel.take()
+    take._win((FINISHED, "item", None))
+    take.__dict__["_announced"] = object()  # it has begun to
+    assert take.cancel()
+    assert channel.take().result(5) == "item"
+
+
 def test_an_item_that_was_seen_stays_with_its_reader(channel, put):
     put("a")
     take = channel.take()
@@ -327,6 +336,7 @@ def test_following_one_that_ends_otherwise(owner, how):
 def test_a_take_is_a_call_future(channel):
     assert isinstance(channel.take(), Take)
     assert isinstance(channel.take(), CallFuture)
+    assert not channel.take().running()
 
 
 # -- greenlets --------------------------------------------------------------------------------------------------------

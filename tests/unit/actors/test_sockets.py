@@ -345,12 +345,30 @@ def test_a_stale_mark_without_anything_to_read_waits_as_any_read_does(idle, in_l
     sock, peer = idle
     peer.sendall(b"x")
     until(lambda: sock.stale, "the hub has noticed")
-    assert in_lane(sock.recv, 10) == b"x"  # the mark stays until somebody watches again
+    assert in_lane(sock.recv, 10) == b"x"
+    sock.stale = True
     reading = start_lane(sock.recv, 10)
     on_hub(lambda: None)
     assert not reading.done()
     peer.sendall(b"y")
     assert reading.result(LIMIT) == b"y"
+
+
+def test_a_peer_that_never_pauses_leaves_the_others_their_turn(idle, hub, in_lane):
+    """Also when it was ahead of its reader once: here all that is read has come before."""
+    sock, peer = idle
+    peer.sendall(b"x" * 1000)
+    until(lambda: sock.stale, "the hub has noticed")
+    read = []
+    others = []
+
+    def read_all():
+        hub.call(lambda: others.append(len(read)))
+        for _ in range(1000):
+            read.append(sock.recv(1))
+
+    in_lane(read_all)
+    assert others[0] <= 1
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -460,6 +478,29 @@ def test_a_closed_socket_may_be_closed_again_and_is_stale(hub, in_lane, serve):
         return sock.stale, sock.fileno()
 
     assert in_lane(talk, serve(echo)) == (True, -1)
+
+
+def test_a_close_under_a_writer_stops_watching(hub, in_lane, start_lane, on_hub, serve):
+    """libev takes the process down when it comes upon a watcher whose descriptor is closed."""
+    held = threading.Event()
+    sock = in_lane(connect, hub, serve(lambda _: held.wait(LIMIT)), LIMIT)
+    in_lane(sock.settimeout, 0.3)
+    writing = start_lane(sock.sendall, bytes(LARGE))
+    until(lambda: on_hub(lambda: sock._writer is not None), "the writer waits")
+    on_hub(sock.close)  # two watchers are on the descriptor, and one after the other lets go
+    with pytest.raises(TimeoutError):
+        writing.result(LIMIT)
+    held.set()
+    assert on_hub(lambda: "the hub goes on") == "the hub goes on"
+
+
+def test_a_closed_socket_is_not_watched_again(hub, in_lane, on_hub, serve):
+    sock = in_lane(connect, hub, serve(echo), LIMIT)
+    on_hub(sock.close)
+    in_lane(gevent.sleep, SHORT)
+    on_hub(sock.rearm)
+    in_lane(gevent.sleep, SHORT)
+    assert sock.stale
 
 
 def test_closing_all_of_a_hub_closes_even_what_has_readers_and_nothing_of_another(hub, in_lane, on_hub, serve):

@@ -263,6 +263,7 @@ BROKEN: dict[str, tuple[str, bytes]] = {
     "no content type": ("", ONE),
     "no boundary": ("multipart/mixed", ONE),
     "another boundary": ("multipart/mixed; boundary=other", ONE),
+    "a boundary past counting": (f"multipart/mixed; boundary*{'9' * 5000}=b", ONE),
     "empty": (CONTENT_TYPE, b""),
     "no end": (CONTENT_TYPE, ONE[: -len(BOUNDARY) - 6]),
     "cut in the middle": (CONTENT_TYPE, ONE[:5000]),

@@ -322,6 +322,13 @@ def test_what_an_old_answer_leaves_out(proxy, play, reply) -> None:
     assert (made.kernel_id, made.created, made.status, made.service_ports) == ("mine", True, "RUNNING", [])
 
 
+@pytest.mark.parametrize("ports", [5, True, "ports", {"name": "ttyd"}, [None, 5]])
+def test_services_that_cannot_be_read_are_none(ports, proxy, play, reply) -> None:
+    """The session is there all the same."""
+    call = play(proxy("v4.20190615")["Kernel"].get_or_create, "python", client_token="mine")
+    assert call.answer(reply({"servicePorts": ports})).value.service_ports == []
+
+
 @pytest.mark.parametrize("answer", [b"<html>", [], {}, {"sessionId": None}, {"sessionId": "mine"}])
 def test_an_answer_without_a_session_is_an_invalid_reply(answer, proxy, play, reply) -> None:
     started = play(proxy()["Kernel"].get_or_create, "python")

@@ -310,6 +310,13 @@ def test_a_match_without_its_keys_is_an_invalid_reply(answer, kernel, play, repl
         play(kernel().get_status_history).answer(reply(answer))
 
 
+@pytest.mark.parametrize("value", ["", "{", "[" * 100_000, "[5]", [5], 5, True])
+def test_a_status_history_that_is_none_is_an_invalid_reply(value, kernel, play, reply) -> None:
+    started = play(kernel("v6.20230315", id=SESSION_ID).get_status_history)
+    with pytest.raises(InvalidReply, match="status_history"):
+        started.answer(reply({"compute_session": {"status_history": value}}))
+
+
 def test_status_history_needs_23_03(kernel, play) -> None:
     with pytest.raises(BackendAPIVersionError, match=r"v6\.20230315"):
         play(kernel("v6.20220615").get_status_history)

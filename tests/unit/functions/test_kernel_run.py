@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 import pytest
@@ -9,15 +10,22 @@ import pytest
 from ai.backend.client.exceptions import (
     BackendAPIError,
     BackendClientError,
+    BackendError,
     DeadlineExceeded,
     InvalidArgument,
     InvalidReply,
 )
-from ai.backend.client.functions import kernel_run
-from ai.backend.client.functions.base import Offload
+from ai.backend.client.functions import _run_dialogue, kernel_run
+from ai.backend.client.functions.base import Offload, Pause
 from ai.backend.client.functions.kernel_run import Control, RunResult
 
 INTERRUPT = {"send": "POST /session/mine/interrupt", "idempotent": False}
+
+
+def located(error, method):
+    """The error as the transport raises it."""
+    error.method = method
+    return error
 
 
 @pytest.fixture
@@ -38,6 +46,30 @@ def step(status="continued", console=(), **more):
 
 
 CONTINUE = {"mode": "continue", "code": ""}
+
+
+@pytest.fixture
+def asked(kernel):
+    """`asked(run)`: the recipes that a run gathers when its code waits for input: to ask, and to watch meanwhile."""
+    submit = kernel().session._submit
+    return lambda run: [submit(recipe) for recipe in run.step.recipes]
+
+
+@pytest.fixture
+def ask(asked):
+    """`ask(run)`: the caller's code is asked for input, and answers or fails."""
+
+    def play(run):
+        asking, watching = asked(run)
+        try:
+            assert asking.off_load().done  # not on the hub
+        except BackendError as error:
+            return run.fail(error)
+        assert isinstance(watching.step, Pause)
+        assert watching.answer(None).done
+        return run.answer([None, None])
+
+    return play
 
 
 def test_a_query_goes_on_to_its_end(start, reply):
@@ -94,32 +126,32 @@ def test_steps_of_a_batch_that_are_not_given_are_skipped(start):
     }
 
 
-def test_input_from_a_list(start, reply):
+def test_input_from_a_list(start, reply, ask):
     run = start("code", inputs=["one", "two"])
     for line in ("one", "two"):
         run.answer(reply(step("waiting-input")))
-        run.off_load()
+        ask(run)
         assert body(run) == {"mode": "input", "code": line}
     assert run.answer(reply(step("finished"))).done
 
 
-def test_input_from_a_function_that_sees_the_prompt(start, reply):
+def test_input_from_a_function_that_sees_the_prompt(start, reply, ask):
     prompts = []
 
-    def ask(prompt):
+    def answer(prompt):
         prompts.append(prompt)
         return "answer"
 
-    run = start("code", inputs=ask).answer(reply(step("waiting-input", [["stdout", "first line\nname? "]])))
-    run.off_load()
+    run = start("code", inputs=answer).answer(reply(step("waiting-input", [["stdout", "first line\nname? "]])))
+    ask(run)
     assert prompts == ["name? "]
     assert body(run) == {"mode": "input", "code": "answer"}
 
 
 @pytest.mark.parametrize(("inputs", "kind"), [(None, "none left"), ([], "none left"), (iter(()), "none left")])
-def test_no_input_left_interrupts_the_run_and_hears_it_out(start, reply, inputs, kind):
+def test_no_input_left_interrupts_the_run_and_hears_it_out(start, reply, ask, inputs, kind):
     run = start("code", inputs=inputs).answer(reply(step("waiting-input")))
-    run.off_load()
+    ask(run)
     assert run.request == INTERRUPT
     run.answer(reply(status=204))
     assert body(run) == {"mode": "input", "code": ""}  # the server itself waits for it
@@ -130,9 +162,9 @@ def test_no_input_left_interrupts_the_run_and_hears_it_out(start, reply, inputs,
 
 
 @pytest.mark.parametrize("inputs", [lambda prompt: 5, [5], lambda prompt: 1 / 0])
-def test_input_that_fails_interrupts_the_run(start, reply, inputs):
+def test_input_that_fails_interrupts_the_run(start, reply, ask, inputs):
     run = start("code", inputs=inputs).answer(reply(step("waiting-input")))
-    run.off_load()
+    ask(run)
     assert run.request == INTERRUPT
     run.answer(reply(status=204))
     with pytest.raises(BackendClientError):
@@ -154,6 +186,31 @@ def test_output_is_told_as_it_comes(start, reply):
     assert told[-1] == ("stdout", "c")
 
 
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "too late"])
+def test_a_caller_that_does_not_answer_is_not_waited_for(start, reply, asked, monkeypatch, stopped):
+    """Neither when nobody waits for the run any more, nor beyond its time limit."""
+    clock = itertools.count(0, 10)
+    for module in (kernel_run, _run_dialogue):
+        monkeypatch.setattr(module, "monotonic", lambda: next(clock))
+    control = Control()
+    run = start("code", inputs=input, timeout=None if stopped else 15, _control=control)
+    run.answer(reply(step("waiting-input")))
+    _, watching = asked(run)
+    if stopped:
+        control.stop()
+    with pytest.raises(BackendError) as nobody:
+        watching.answer(None)
+    run.fail(nobody.value)
+    assert run.request == INTERRUPT
+    run.answer(reply(status=204))
+    assert body(run) == {"mode": "input", "code": ""}
+    if stopped:
+        assert run.answer(reply(step("finished"))).done
+    else:
+        with pytest.raises(DeadlineExceeded, match="15 s"):
+            run.answer(reply(step("finished")))
+
+
 def test_a_failing_listener_interrupts_the_run(start, reply):
     run = start("code", on_output=lambda kind, data: 1 / 0).answer(reply(step(console=[["stdout", "a"]])))
     run.off_load()
@@ -163,6 +220,22 @@ def test_a_failing_listener_interrupts_the_run(start, reply):
     with pytest.raises(BackendClientError, match="on_output failed: ZeroDivisionError") as caught:
         run.answer(reply(step("finished")))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [located(BackendAPIError(500, "No", {}), "GET"), SystemExit(1), asyncio.CancelledError(), StopIteration()],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_whatever_a_listener_fails_with(start, reply, failure):
+    """A call of its own that failed, for one, is no failure of the run's exchange: the code is interrupted."""
+    run = start("code", on_output=print).answer(reply(step(console=[["stdout", "a"]])))
+    run.fail(failure)
+    assert run.request == INTERRUPT
+    run.answer(reply(status=204))
+    with pytest.raises(BackendClientError, match=f"on_output failed: {type(failure).__name__}") as caught:
+        run.answer(reply(step("finished")))
+    assert caught.value.__cause__ is failure
 
 
 def test_a_listener_that_fails_at_the_end_leaves_nothing_to_interrupt(start, reply):
@@ -194,17 +267,31 @@ def test_code_that_ignores_an_interrupt_is_left_in_the_end(start, reply, monkeyp
 
 
 def test_a_failed_exchange_is_not_followed_by_another(start):
-    error = BackendAPIError(404, "Not Found", {})
-    error.method = "POST"  # as the transport says it
+    error = located(BackendAPIError(404, "Not Found", {}), "POST")
     with pytest.raises(BackendAPIError):
         start("code").fail(error)
 
 
-def test_a_reply_without_a_status(start, reply):
-    run = start("code").answer(reply({"result": {"console": []}}))
+@pytest.mark.parametrize(
+    ("result", "wrong"),
+    [
+        ({"console": []}, "status"),
+        ({"status": None}, "status"),
+        ({"status": ["finished"]}, "status"),
+        ({"status": "continued", "console": "text"}, "console"),
+        ({"status": "continued", "console": [["stdout"]]}, "console"),
+        ({"status": "continued", "console": [["stdout", 5]]}, "console"),
+        ({"status": "continued", "console": [["media", "image/png"]]}, "console"),
+        ({"status": "continued", "console": ["ab"]}, "console"),
+        ({"status": "continued", "files": {"a": 1}}, "files"),
+    ],
+    ids=str,
+)
+def test_a_reply_that_is_no_result(start, reply, result, wrong):
+    run = start("code").answer(reply({"result": result}))
     assert run.request == INTERRUPT
     run.answer(reply(status=204))
-    with pytest.raises(InvalidReply, match="status"):
+    with pytest.raises(InvalidReply, match=wrong):
         run.answer(reply(step("finished")))
 
 
@@ -217,6 +304,14 @@ def test_a_stopped_run_is_heard_out(start, reply):
     run.answer(reply(status=204))
     assert body(run) == {"mode": "input", "code": ""}
     assert run.answer(reply(step("finished"))).done
+
+
+def test_a_run_stopped_while_its_listener_is_told_is_interrupted(start, reply):
+    control = Control()
+    run = start("code", on_output=lambda kind, data: control.stop(), _control=control)
+    run.answer(reply(step(console=[["stdout", "x"]]))).off_load()
+    assert run.request == INTERRUPT
+    assert run.answer(reply(status=204)).answer(reply(step("finished"))).done
 
 
 def test_a_run_stopped_before_it_began_sends_nothing_that_runs(start, reply):

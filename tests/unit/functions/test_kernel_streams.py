@@ -164,6 +164,7 @@ def test_results():
         ({"status": "waiting-input"}, False, ""),
         ("no JSON", False, None),
         ([], False, None),
+        ({"status": ["finished"]}, False, None),
     ],
 )
 def test_how_a_run_is_left(kernel, play, value, over, answer):

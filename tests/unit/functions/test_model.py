@@ -66,10 +66,25 @@ def test_info_tells_the_versions_descending(proxy, play, reply) -> None:
     assert call.answer(reply({"items": items, "files": "[]"})).value == {"name": "llm", "versions": ["3", "2", "1"]}
 
 
-def test_info_needs_a_listing(proxy, play, reply) -> None:
+@pytest.mark.parametrize(
+    "listing",
+    [
+        {"files": "[]"},
+        {"items": [None]},
+        {"items": [{"type": "DIRECTORY"}]},
+        {"items": [{"name": name, "type": "DIRECTORY"} for name in ("1", 2)]},
+    ],
+)
+def test_info_needs_a_listing(proxy, play, reply, listing) -> None:
     call = play(proxy()["Model"]("llm").info).answer(reply({"name": "llm"}))
-    with pytest.raises(InvalidReply, match="items"):
-        call.answer(reply({"files": "[]"}))
+    with pytest.raises(InvalidReply):
+        call.answer(reply(listing))
+
+
+@pytest.mark.parametrize("folders", [[None], ["a"], [{"name": "a"}, 5], {}])
+def test_the_list_must_be_one_of_folders(proxy, play, reply, folders) -> None:
+    with pytest.raises(InvalidReply):
+        play(proxy()["Model"].list).answer(reply(folders))
 
 
 def test_the_list_is_that_of_the_models_among_the_folders(proxy, play, reply) -> None:

@@ -11,6 +11,7 @@ from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.functions.base import BaseFunction, M, Recipe
 from ai.backend.client.functions.pages import PageFunction, PaginatedResult, api_page_function
 from ai.backend.client.request import Request
+from ai.backend.client.types import undefined
 
 
 class Things(BaseFunction[M]):
@@ -74,6 +75,21 @@ def test_all_items_come_page_after_page(server, things) -> None:
     items = things.paginated_list.iterate("a")
     assert [item["id"] for item in items] == [0, 1, 2, 3, 4]
     assert server.asked == ["things/a/0/2", "things/a/2/2", "things/a/4/2"]
+
+
+def test_an_offset_that_was_not_given_is_none(server, things) -> None:
+    assert len(list(things.paginated_list.iterate(page_offset=undefined))) == 5
+
+
+def test_an_iterator_among_the_arguments_serves_every_page(proxy, reply) -> None:
+    played = []
+    agents = proxy()["Agent"]
+    agents.session._wait = lambda play: (
+        played.append(play) or play.answer(reply({"agent_list": {"items": [{"id": "a"}], "total_count": 2}})).value
+    )
+    items = agents.paginated_list.iterate(fields=(name for name in ["id"]), page_size=1)
+    assert [item["id"] for item in items] == ["a", "a"]
+    assert len(played) == 2
 
 
 def test_asyncio_gets_the_same_items(server, things) -> None:
@@ -165,5 +181,6 @@ def test_a_session_of_futures(server, things) -> None:
 
 
 def test_without_a_session_it_says_so() -> None:
-    with pytest.raises(RuntimeError, match=r"Things\.paginated_list"):
-        Things.paginated_list  # noqa: B018
+    for call in (Things.paginated_list, Things.paginated_list.submit, Things.paginated_list.iterate):
+        with pytest.raises(RuntimeError, match=r"Things\.paginated_list has no session"):
+            call()

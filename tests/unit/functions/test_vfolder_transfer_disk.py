@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from requests.structures import CaseInsensitiveDict
 
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply, SourceChanged, TargetExists, TransferError
 from ai.backend.client.functions import _transfer_part
-from ai.backend.client.functions._transfer_form import FormSource, _Mixed
+from ai.backend.client.functions._transfer_form import FormSource, _Mixed, download_batch
+from ai.backend.client.functions._transfer_get import ProxyDownload
 from ai.backend.client.functions._transfer_part import Mismatch, Part
+from ai.backend.client.functions._transfer_plan import Plan
+from ai.backend.client.functions._transfer_progress import Meter
 from ai.backend.client.functions._transfer_sources import BytesSource, FileSource, LocalFile, find_files
 from ai.backend.client.functions._transfer_state import Record, SavedUploads
+from ai.backend.client.request import Response
 from ai.backend.client.transfer import Head
+from support.inside import descriptors
 
 MIB = 1 << 20
 
@@ -133,8 +139,9 @@ def test_special_files_are_skipped_in_directories_and_refused_among_the_sources(
         find_files(["tree/fifo"], None, False)
 
 
-def test_a_name_that_cannot_be_sent_is_refused(work):
-    (work / "tree" / os.fsdecode(b"\xff")).write_bytes(b"x")
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir])
+def test_a_name_that_cannot_be_sent_is_refused(work, make):
+    make(work / "tree" / os.fsdecode(b"\xff"))
     with pytest.raises(InvalidArgument, match="UTF-8"):
         find_files(["tree"], None, True)
 
@@ -198,6 +205,17 @@ def test_a_link_or_a_pipe_in_a_file_s_place_is_not_followed(work):
     os.mkfifo(path)
     with pytest.raises(SourceChanged):
         list(FileSource(file, 0, 1).pieces(1))
+
+
+def test_a_directory_in_a_file_s_place_is_not_read_and_not_left_open(work):
+    (work / "file").write_bytes(b"x")
+    file = local(work / "file")
+    (work / "file").unlink()
+    (work / "file").mkdir()
+    before = descriptors()
+    with pytest.raises(SourceChanged):
+        list(FileSource(file, 0, 1).pieces(1))
+    assert descriptors() == before
 
 
 def test_a_form_has_the_length_that_it_announces_and_names_that_the_server_reads(work):
@@ -294,7 +312,9 @@ def test_the_rest_from_another_place_is_no_continuation(work, half, start, total
         part(work).receive(rest(start, total), iter([b"x"]))
 
 
-@pytest.mark.parametrize("told", [None, "", "bytes", "bytes */9", "bytes 5-4", f"bytes {MIB}-*/5", "lines 1-2/3"])
+@pytest.mark.parametrize(
+    "told", [None, "", "bytes", "bytes */9", "bytes 5-4", f"bytes {MIB}-*/5", "lines 1-2/3", f"bytes {'9' * 5000}-1/2"]
+)
 def test_a_rest_that_tells_no_place_is_refused(work, half, told):
     with pytest.raises(InvalidReply):
         part(work).receive(head(206, Content_Range=told), iter([b"x"]))
@@ -372,6 +392,40 @@ def test_fewer_bytes_than_were_told_are_not_taken(work):
         part(work).receive(head(length=5), iter([b"four"]))
 
 
+def test_no_more_bytes_than_were_told_are_written(work, half):
+    [path] = work.glob("*.part")
+    with pytest.raises(Mismatch):
+        part(work).receive(rest(MIB, 2 * MIB), iter([BIG[MIB:], b"more"]))
+    assert path.read_bytes() == BIG
+
+
+@pytest.mark.parametrize("planted", ["fifo", "link", "directory", "somebody's"])
+def test_what_somebody_planted_in_the_note_s_place_is_not_read(work, half, planted):
+    [path] = work.glob("*.json")
+    aside = path.rename(work / "note")
+    if planted == "fifo":
+        os.mkfifo(path)
+    elif planted == "link":
+        path.symlink_to(aside)
+    elif planted == "directory":
+        path.mkdir()
+    else:
+        path.write_bytes(aside.read_bytes())
+        path.chmod(0o666)
+    assert part(work).headers() == {}
+
+
+def test_a_note_is_not_written_through_a_link(work):
+    one = part(work)
+    (work / "single").write_bytes(b"precious")
+    for suffix in (".json", ".new"):
+        one._note.with_suffix(suffix).symlink_to(work / "single")
+    with pytest.raises(ConnectionError):
+        one.receive(head(length=len(BIG)), broken(b"x"))
+    assert (work / "single").read_bytes() == b"precious"
+    assert part(work).offset == 1
+
+
 @pytest.mark.parametrize("status", [201, 203, 204, 226])
 def test_another_success_is_no_file(work, status):
     with pytest.raises(InvalidReply):
@@ -429,6 +483,85 @@ def test_a_part_that_somebody_else_writes_is_left_alone(work, monkeypatch):
     first.receive(head(length=5), pieces())
     first.finish(overwrite=False)
     assert (work / "target").read_bytes() == b"first"
+
+
+def test_what_somebody_else_has_completed_meanwhile_is_not_written_to(work):
+    """Whoever waits for the partial file has opened it before it became the target."""
+    first, second = part(work), part(work)
+    ended: list[BaseException] = []
+
+    def also() -> None:
+        try:
+            second.receive(head(length=5), broken(b"2"))
+        except ConnectionError as error:
+            ended.append(error)
+
+    waiter = threading.Thread(target=also)
+
+    def pieces():
+        yield b"first"
+        waiter.start()
+        waiter.join(0.2)
+
+    first.receive(head(length=5), pieces())
+    first.finish(overwrite=False)
+    waiter.join(10)
+    assert len(ended) == 1
+    assert (work / "target").read_bytes() == b"first"
+    assert hidden(work) == []
+
+
+@pytest.mark.parametrize("change", ["nothing", "cut", "gone"])
+def test_a_part_that_somebody_else_changed_after_it_was_complete_gets_no_name(work, change):
+    one = part(work)
+    one.receive(head(length=3), iter([b"abc"]))
+    [path] = work.glob("*.part")
+    if change == "cut":
+        os.truncate(path, 1)
+    elif change == "gone":
+        path.unlink()
+    if change == "nothing":
+        one.finish(overwrite=False)
+    else:
+        with pytest.raises(TransferError, match="instead of 3"):
+            one.finish(overwrite=False)
+    assert (work / "target").exists() is (change == "nothing")
+    assert hidden(work) == []
+
+
+def test_a_part_that_cannot_have_its_name_leaves_nothing(work, monkeypatch):
+    one = part(work)
+    one.receive(head(length=1), iter([b"x"]))
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(PermissionError):
+        one.finish(overwrite=True)
+    assert hidden(work) == []
+
+
+@pytest.mark.parametrize("proxied", [True, False])
+def test_a_call_that_is_cancelled_behind_the_last_byte_leaves_nothing(work, proxied):
+    plan = Plan("/folders/f", "f", "identity", proxied, {}, MIB, 1, 0, Meter(None, None))
+    one = Part(str(work / "target"), "o", False)
+    recipe = (
+        ProxyDownload(plan, "target", one, overwrite=False, archive=False).run()
+        if proxied
+        else download_batch(plan, [("target", one)], overwrite=False)
+    )
+    prepare = next(recipe)
+    step = recipe.send(prepare.function(*prepare.args))
+    if proxied:
+        step = recipe.send(Response(200, b'{"token": "t", "url": "http://proxy.example/x"}', None))
+        step.sink(head(length=1), iter([b"x"]))
+    else:
+        form = CaseInsensitiveDict({"Content-Type": "multipart/mixed; boundary=b"})
+        step.sink(Head(200, form), iter([b"--b\r\n\r\nx\r\n--b--"]))
+    recipe.close()
+    assert (work / "target").read_bytes() == b"x"
+    assert hidden(work) == []
 
 
 @pytest.mark.parametrize("planted", ["link", "hard link", "fifo"])
@@ -523,6 +656,17 @@ def test_a_link_in_a_record_s_place_is_not_read(work, file):
     assert saved.recall("name", file) is None
 
 
+def test_a_directory_in_a_record_s_place_is_none(work, file):
+    saved = SavedUploads(str(work / "records"), "folder")
+    saved.remember("name", file, RECORD)
+    [path] = (work / "records").iterdir()
+    path.unlink()
+    path.mkdir(mode=0o700)
+    before = descriptors()
+    assert saved.recall("name", file) is None
+    assert descriptors() == before
+
+
 # -- multipart answers ------------------------------------------------------------------------------------------------
 
 
@@ -531,9 +675,7 @@ def mixed(work, body: bytes, count=2, size=7, content_type='multipart/mixed; bou
     for _, one in parts:
         one.prepare(overwrite=True)
     pieces = iter([body[start : start + size] for start in range(0, len(body), size)])
-    _Mixed(parts).receive(Head(200, CaseInsensitiveDict({"Content-Type": content_type})), pieces)
-    for _, one in parts:
-        one.finish(overwrite=True)
+    _Mixed(parts, True).receive(Head(200, CaseInsensitiveDict({"Content-Type": content_type})), pieces)
     return [(work / f"f{n}").read_bytes() for n in range(count)]
 
 
@@ -572,6 +714,7 @@ def test_odd_answers_that_are_right(work, body, contents):
         b"--bx\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--",
         b'--b\r\nContent-Disposition: attachment; filename="other"\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--',
         b"--b\r\nX: " + b"y" * 100_000 + b"\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--",
+        b"--b\r\nContent-Disposition: x; filename*" + b"9" * 5000 + b"=x\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--",
     ],
     ids=lambda body: repr(body[:40]),
 )
@@ -581,7 +724,40 @@ def test_damaged_answers_are_refused_and_leave_nothing(work, body):
     assert list(work.glob("f*")) == hidden(work) == []
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "multipart/mixed", "", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/html", "multipart/mixed", "", "application/octet-stream", f"multipart/mixed; boundary*{'9' * 5000}=b"],
+    ids=lambda text: text[:40],
+)
 def test_what_is_no_multipart_is_refused(work, content_type):
     with pytest.raises(InvalidReply):
         mixed(work, TWO, content_type=content_type)
+
+
+def test_the_first_of_several_files_that_cannot_have_its_name_takes_all_behind_it_along(work):
+    parts = [(f"f{n}", Part(str(work / f"f{n}"), "o", False)) for n in range(3)]
+    answer = b"".join(b"--b\r\n\r\n%d\r\n" % n for n in range(3)) + b"--b--"
+    (work / "f1").write_bytes(b"mine")
+    with pytest.raises(TargetExists):
+        _Mixed(parts, False).receive(
+            Head(200, CaseInsensitiveDict({"Content-Type": "multipart/mixed; boundary=b"})), iter([answer])
+        )
+    assert [(work / f"f{n}").exists() for n in range(3)] == [True, True, False]
+    assert hidden(work) == []
+
+
+def test_a_part_that_is_in_other_hands_is_not_removed(work, monkeypatch):
+    monkeypatch.setattr(_transfer_part, "LOCK_PATIENCE", 0.05)
+    one = part(work, resumable=False)
+
+    def pieces():
+        yield b"first"
+        with pytest.raises(TransferError, match="somebody else"):
+            _Mixed([("target", part(work, resumable=False))], True).receive(
+                Head(200, CaseInsensitiveDict({"Content-Type": "multipart/mixed; boundary=b"})),
+                iter([b"--b\r\n\r\nsecond\r\n--b--"]),
+            )
+
+    one.store(pieces())
+    one.finish(overwrite=False)
+    assert (work / "target").read_bytes() == b"first"

@@ -169,6 +169,35 @@ def test_a_success_before_the_body_was_sent_is_none(mover, server):
     assert mover.idle == 0
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(CONTINUE, b""), (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + CONTINUE, b""), (CONTINUE[:11], CONTINUE[11:])],
+    ids=["one", "two", "in pieces"],
+)
+def test_an_interim_answer_is_no_refusal(mover, server, before, after):
+    """Nobody asked for it, and it may come all the same (RFC 9110, section 15.2)."""
+    server.read_bodies = False
+
+    def step(connection, request):
+        connection.send(before)
+        left = int(request.headers["content-length"]) - len(connection._buffer)
+        connection._buffer = b""
+        while left:
+            data = connection.socket.recv(65536)
+            if not data:
+                return False
+            left -= len(data)
+        connection.send(after + head(200, headers={"Content-Length": 2}) + b"ok")
+        return True
+
+    server.script(step)
+    assert [mover.move("PATCH", read=2, source=Bytes(DATA * 100)) for _ in range(2)] == [(200, b"ok")] * 2
+    assert mover.idle == 1
+
+
 def test_a_server_that_reads_no_more_is_a_timeout(mover, server):
     server.read_bodies = False
     server.script(silence())
