@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -45,6 +46,8 @@ class Pause:
     __slots__ = ("seconds",)
 
     def __init__(self, seconds: float) -> None:
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds={seconds!r}: must be a number of seconds")
         self.seconds = seconds
 
     def __repr__(self) -> str:
@@ -65,6 +68,8 @@ class Gather(Generic[T]):
     __slots__ = ("concurrency", "recipes")
 
     def __init__(self, recipes: Iterable[Generator[Any, Any, T]], concurrency: int) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency={concurrency!r}: must be at least 1")
         self.recipes: Iterator[Generator[Any, Any, T]] = iter(recipes)
         self.concurrency = concurrency
 

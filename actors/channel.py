@@ -39,6 +39,8 @@ class StreamCall:
     __slots__ = ("_withdraw", "ended", "future", "owner")
 
     lane = None
+    full_name = "a stream"
+    is_running = False  # of a call it tells that a request is under way
 
     def __init__(self, owner: Owner, withdraw: Callable[[], object]) -> None:
         self.owner = owner
@@ -55,8 +57,9 @@ class StreamCall:
         return self.owner.pid != os.getpid() and self.owner.disown(self)  # type: ignore[arg-type]  # all it needs is here
 
     def run_callbacks(self, function: Callable[[], object]) -> None:
-        """Run the future's callbacks where users' code belongs."""
-        self.owner.run_callbacks(function)
+        """Run the future's callbacks where users' code belongs: in the process that the stream lives in."""
+        if self.owner.pid == os.getpid():
+            self.owner.run_callbacks(function)
 
 
 def stream_future(owner: Owner, withdraw: Callable[[], object]) -> CallFuture[Any]:
@@ -118,7 +121,8 @@ class Take(CallFuture[V]):
         """Give up; False when an item has been seen already."""
         if super().cancel():
             return True
-        return self._exception is None and self._channel._give_back(self, self._result)
+        _, item, error = self.__dict__["_outcome"]  # not what is shown of it: whoever won may not have come to that yet
+        return error is None and self._channel._give_back(self, item)
 
     def claim(self, claim: object) -> object:
         """Claim the item, for whoever reads it or for the channel; returns the claim that was first."""
@@ -194,7 +198,11 @@ class Channel(Generic[T]):
             if self._matching or not self._takes:
                 return
             self._matching = True
-        self._hub.soon(self._match)
+        try:
+            self._hub.soon(self._match)
+        except BaseException:  # an interrupt: the next item must try again
+            self._matching = False
+            raise
 
     def _match(self) -> None:
         """Serve the waiting readers in the order in which they came. At the end of a turn, so that all wake at once."""
@@ -264,6 +272,15 @@ class Channel(Generic[T]):
             self._bytes = 0
         self._hub.call(self._match_soon)
         self._make_room()
+
+    def disown(self, error: BaseException) -> None:
+        """In a forked child: tell readers that there is no more, without a lock whose owner does not exist here."""
+        self._lock = allocate_lock()
+        self._end = error
+        self._closed = True
+        takes, self._takes = self._takes, collections.deque()
+        for take in takes:
+            take.orphan(error)
 
     @property
     def ended(self) -> bool:

@@ -28,6 +28,7 @@ from ai.backend.client.functions._inputs import (
     count,
     items,
     mapping,
+    plain,
     script,
     text,
     text_mapping,
@@ -176,7 +177,7 @@ def check_name(argument: str, name: object) -> str:
         raise InvalidArgument(argument, name, NAME_RULE)
     if name in RESERVED_NAMES:
         raise InvalidArgument(argument, name, "is a reserved name")
-    return name
+    return plain(name)
 
 
 def either(first: str, first_value: T | None, second: str, second_value: T | None) -> T | None:

@@ -64,6 +64,12 @@ class SessionIdentity(BaseFunction[M]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.kernel_id!r} id={self.id and str(self.id)!r}>"
 
+    def _identity(self) -> Self:
+        """Another object for the same session: what a stream keeps, so that the stream can be kept on this one."""
+        twin = object.__new__(type(self))
+        twin.kernel_id, twin.id, twin.owner_access_key = self.kernel_id, self.id, self.owner_access_key
+        return twin
+
     @property
     def name(self) -> str | None:
         """The session's name; the same as ``kernel_id``."""

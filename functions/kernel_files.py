@@ -20,8 +20,9 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
-from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.functions._archive import unpack_reply
+from ai.backend.client.exceptions import InvalidArgument, InvalidReply
+from ai.backend.client.functions import _transfer_paths as session_paths
+from ai.backend.client.functions._archive import MAX_BYTES, unpack_reply
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions._inputs import flag
 from ai.backend.client.functions._transfer_form import FormSource
@@ -132,7 +133,7 @@ def download(
 
     Idempotent. ``GET P/download`` with body ``{"files": [...]}``; the server ignores ``owner_access_key`` here.
     """
-    paths = path_list("files", files, MAX_DOWNLOADS)
+    paths = [session_paths.path_text("files", path) for path in path_list("files", files, MAX_DOWNLOADS)]
     names = [PurePosixPath(path).name for path in paths]
     for name, path in zip(names, paths, strict=True):
         if names.count(name) > 1:
@@ -163,8 +164,12 @@ def _download_metered(kernel: SessionIdentity[Any], paths: Sequence[str], meter:
 
     def collect(head: Head, pieces: Iterator[bytes]) -> Archive:
         nonlocal length
-        length = head.length
-        return Archive(head.status, head.headers.get("Content-Type", ""), b"".join(pieces))
+        length, body = head.length, bytearray()
+        for piece in pieces:
+            body += piece
+            if len(body) > MAX_BYTES:
+                raise InvalidReply(f"the answer is longer than {MAX_BYTES} bytes", head.status)
+        return Archive(head.status, head.headers.get("Content-Type", ""), bytes(body))
 
     def moved(count: int, run: RunCallback) -> None:
         progress.expect(length)
@@ -194,7 +199,9 @@ def download_single(kernel: SessionIdentity[Any], file: PathLike) -> Recipe[byte
     Idempotent. ``GET P/download_single`` with body ``{"file": path}``; the server ignores ``owner_access_key``
     here.
     """
-    response = yield request_about(kernel, "GET", "/download_single", json={"file": path_text("file", file)})
+    response = yield request_about(
+        kernel, "GET", "/download_single", json={"file": session_paths.path_text("file", file)}
+    )
     content: bytes = response.content
     return content
 
@@ -217,5 +224,5 @@ def list_files(kernel: SessionIdentity[Any], path: PathLike = ".") -> Recipe[Ses
     Idempotent. ``GET P/files`` with body ``{"path": path}``. From v6 on the server ignores ``owner_access_key``
     here.
     """
-    response = yield request_about(kernel, "GET", "/files", json={"path": path_text("path", path)})
+    response = yield request_about(kernel, "GET", "/files", json={"path": session_paths.path_text("path", path)})
     return expect_object(response, shape=SessionFiles)

@@ -158,9 +158,7 @@ def match(cls: type[SessionIdentity[Any]], id_or_name: str) -> Recipe[dict[str, 
     Idempotent. ``GET /session/_/match`` with query ``id``.
     """
     require_version(cls.session.api_version, V5, "match")
-    if not isinstance(id_or_name, str) or not id_or_name:
-        raise InvalidArgument("id_or_name", id_or_name, "must be a non-empty string")
-    response = yield _match_request(id_or_name)
+    response = yield _match_request(text("id_or_name", id_or_name))
     return expect_object(response)
 
 

@@ -16,6 +16,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.actors.channel import following
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import monotonic
@@ -152,8 +153,12 @@ def run(
     again; ``POST P/interrupt`` where it says so.
     """
     options = _options(mode, code, clean, build, build_log, exec)
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
-        raise InvalidArgument("timeout", timeout, "must be a number of seconds above 0, or None")
+    if timeout is not None and (
+        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MAX_SECONDS
+    ):
+        raise InvalidArgument(
+            "timeout", timeout, f"must be a number of seconds above 0, up to {MAX_SECONDS:.0e}, or None"
+        )
     answers = Answers(inputs)
     result = RunResult(secrets.token_hex(8))
     progress = _Progress(run_body(result.run_id, code, mode, options))

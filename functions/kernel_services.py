@@ -157,5 +157,5 @@ def get_commit_status(kernel: SessionIdentity[Any]) -> Recipe[CommitStatus]:
 def _json_text(argument: str, value: Mapping[str, Any]) -> str:
     try:
         return json.dumps(dict(value))
-    except (TypeError, ValueError):  # the message would show values, which may be secrets
+    except (TypeError, ValueError, RecursionError):  # the message would show values, which may be secrets
         raise InvalidArgument(argument, type_of(value), "must be a mapping that can be written as JSON") from None

@@ -82,7 +82,8 @@ class KernelStreams(SessionIdentity[M]):
         return self._events("*", "stream_events")
 
     def _events(self, scope: str, function: str) -> SSEResponse[M]:
-        plan = EventsPlan(function=function, actor=type(self).__name__, request=lambda: events_request(self, scope))
+        kernel = self._identity()
+        plan = EventsPlan(function=function, actor=type(self).__name__, request=lambda: events_request(kernel, scope))
         return SSEResponse(session_of(self), plan)
 
     def stream_execute(
@@ -103,12 +104,13 @@ class KernelStreams(SessionIdentity[M]):
 
         When it is opened: 404 for an unknown session. From v6 on the server ignores ``owner_access_key`` here.
         """
+        kernel = self._identity()
         plan = WebSocketPlan(
             function="stream_execute",
             actor=type(self).__name__,
-            request=lambda: request_about(self, "GET", "/execute", area="/stream", content_type=NO_TYPE),
+            request=lambda: request_about(kernel, "GET", "/execute", area="/stream", content_type=NO_TYPE),
             greeting=execute_greeting(code, mode, opts),
-            parting=interrupting(self),
+            parting=interrupting(kernel),
         )
         return StreamExecute(session_of(self), plan)
 
@@ -120,10 +122,11 @@ class KernelStreams(SessionIdentity[M]):
 
         When it is opened: 404 for an unknown session. From v6 on the server ignores ``owner_access_key`` here.
         """
+        kernel = self._identity()
         plan = WebSocketPlan(
             function="stream_pty",
             actor=type(self).__name__,
-            request=lambda: request_about(self, "GET", "/pty", area="/stream", content_type=NO_TYPE),
+            request=lambda: request_about(kernel, "GET", "/pty", area="/stream", content_type=NO_TYPE),
         )
         return StreamPty(session_of(self), plan)
 
@@ -168,13 +171,14 @@ class KernelStreams(SessionIdentity[M]):
             arguments=None if arguments is None else _inputs.json_object_text("arguments", arguments),
         )
         suffix = f"/{_inputs.choice('protocol', protocol, PROTOCOLS)}proxy"
+        kernel = self._identity()
         plan = TunnelPlan(
             function="tunnel",
             actor=type(self).__name__,
             request=lambda: request_about(
-                self, "GET", suffix, params=params, for_owner=False, area="/stream", content_type=NO_TYPE
+                kernel, "GET", suffix, params=params, for_owner=False, area="/stream", content_type=NO_TYPE
             ),
-            check=lambda: _check_app(self, app),
+            check=lambda: _check_app(kernel, app),
             host=_numeric("host", host),
             port=_inputs.whole("port", port, 0, ANY_PORT),
         )

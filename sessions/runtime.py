@@ -60,7 +60,9 @@ class Runtime:
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
-    def submit(self, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options) -> CallFuture[Any]:
+    def submit(
+        self, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options, *, in_line: bool = False
+    ) -> CallFuture[Any]:
         """Accept a call.
 
         Args:
@@ -68,6 +70,8 @@ class Runtime:
             actor: Name of the function actor.
             recipe: The recipe, not yet started.
             options: The call's limits.
+            in_line: The call stands in line with the supervisor when all slots are taken, whoever submits it and
+                however the session is configured: it is the session's own.
 
         Raises:
             SessionClosed: The runtime is closed, or closes while the call waits for a slot.
@@ -82,7 +86,7 @@ class Runtime:
             slot = self._slots.try_take()
             call = Call(self, name, actor, recipe, options, slot)
             future = call.future = CallFuture(call)
-            if not slot:
+            if not slot and not in_line:
                 self._wait_for_slot(call)
             self._put(Invoke(call))
         except BaseException:
@@ -179,4 +183,5 @@ class Runtime:
         sockets.drop_all(self.hub)
         for call in self._supervisor.known_calls():
             self.disown(call)
+        self.streams.disown()
         self._closed.settle(None, None)

@@ -10,6 +10,7 @@ from urllib3.exceptions import ProtocolError
 
 from ai.backend.client.actors.call import Options
 from ai.backend.client.functions.byte_stream import BytesPlan
+from ai.backend.client.sessions.pool import MalformedAnswer
 from ai.backend.client.sessions.stream_driver import StreamDriver
 
 
@@ -28,9 +29,12 @@ class BytesDriver(StreamDriver[bytes]):
     def serve(self) -> BaseException | None:
         """Read to the end."""
         set_silence(self._raw, self._options.timeout)
-        for piece in self._raw.iter_content(self._chunk_size):
-            if piece and not self._channel.put(piece):
-                return None
+        try:
+            for piece in self._raw.iter_content(self._chunk_size):
+                if piece and not self._channel.put(piece):
+                    return None
+        except ValueError as error:  # http.client's arithmetic on odd framing
+            raise MalformedAnswer("its framing is broken") from error
         return None
 
 

@@ -38,6 +38,7 @@ CHUNK = 65536
 """Bytes asked of a connection at a time."""
 
 CLOSED_HERE = "the stream was closed"
+FORKED = "the process was forked while the stream was open: it belongs to the parent"
 
 
 class State(enum.Enum):
@@ -71,8 +72,8 @@ class StreamDriver(Generic[T]):
         self._options = options
         self._channel: Channel[T] = Channel(self._hub, self._owner, self.size_of)
         self._state = State.NEW
-        self._lock = allocate_lock()  # guards _opened
-        self._opened: CallFuture[Any] | None = None
+        self._lock = allocate_lock()  # guards the step out of State.NEW, which is for any thread
+        self._opened = CallFuture[None]()
         self._call: CallFuture[Any] | None = None
         self._closed = CallFuture[None]()
         self._reader = HubGreenlet(self._hub, self._run)
@@ -121,31 +122,43 @@ class StreamDriver(Generic[T]):
     # -- any thread ---------------------------------------------------------------------------------------------------
 
     def open(self) -> CallFuture[None]:
-        """Open the stream, once; whoever asks gets the same future. Cancelling that closes the stream."""
+        """Open the stream, once. Cancelling the future closes the stream, whoever else opens it."""
         self._refuse_in_child()
+        opening = stream_future(self._owner, self.drop)
         with self._lock:
-            if self._opened is not None:
-                return self._opened
-            opened = self._opened = stream_future(self._owner, self.drop)
+            is_first = self._state is State.NEW
+            if is_first:
+                self._state = State.OPENING
+        if is_first:
+            self._start_opening()
+        opened = self._opened
+        opened.on_settled(lambda: opening.settle(None, opened._exception))
+        return opening
+
+    def _start_opening(self) -> None:
         try:
             self._streams.admit(self)
-            self._state = State.OPENING
-            self._submit(self._opening())
-        except BaseException as error:
+            call = self._submit(self._opening())
+        except BackendError as error:
             self._end_soon(error)
-            if not isinstance(error, BackendError):  # an interrupt
-                raise
-        return opened
+        except BaseException:  # an interrupt
+            self._end_soon(StreamClosed(CLOSED_HERE))
+            raise
+        else:
+            if self._state is State.ENDED:  # closed meanwhile, perhaps before there was anything to take back
+                self._streams.forget(self)
+                call.cancel()
 
-    def _submit(self, recipe: Generator[Any, Any, Any]) -> CallFuture[Any]:
-        call = self._call = self._owner.submit(self._plan.function, self._plan.actor, recipe, self._options)
+    def _submit(self, recipe: Generator[Any, Any, Any], in_line: bool = False) -> CallFuture[Any]:
+        plan = self._plan
+        call = self._call = self._owner.submit(plan.function, plan.actor, recipe, self._options, in_line=in_line)
         call.on_settled(lambda: self._hub.call(self._opening_ended))
         return call
 
     def take(self, read: Callable[[T], V]) -> CallFuture[V]:
         """The next item, read by ``read``; opens the stream if need be."""
         self._refuse_in_child()
-        if self._opened is None:
+        if self._state is State.NEW:
             self.open()
         return self._channel.take(read)
 
@@ -156,23 +169,38 @@ class StreamDriver(Generic[T]):
             closing.settle(None, None)
             return closing
         self._closed.on_settled(lambda: closing.settle(None, None))
-        self.drop()
+        self._channel.close(StreamClosed(CLOSED_HERE))
+        self._hub.call(self._close)
         return closing
 
     def drop(self) -> None:
-        """Close, and wait for nothing."""
+        """Close, and wait for nothing. Takes no lock: the garbage collector calls it wherever it happens to run."""
         if self._owner.pid == os.getpid():
-            self._channel.close(StreamClosed(CLOSED_HERE))
-            self._hub.call(self._close)
+            self._hub.call(self._dropped)
+
+    def _dropped(self) -> None:
+        self._channel.close(StreamClosed(CLOSED_HERE))
+        self._close()
+
+    def disown(self) -> None:
+        """In a forked child: end, and touch nothing that is the parent's."""
+        error = self.error = SessionClosed(FORKED)
+        self._state = State.ENDED
+        self.is_over = True
+        self._channel.disown(error)
+        self._opened.settle(None, error)
+        self._closed.settle(None, None)
 
     def _refuse_in_child(self) -> None:
         if self._owner.pid != os.getpid():
-            raise SessionClosed("the process was forked while the stream was open: it belongs to the parent")
+            raise SessionClosed(FORKED)
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
     def _opening(self) -> Generator[Any, Any, None]:
         """The recipe that opens the stream; it runs once the API version is known."""
+        if self._state is not State.OPENING:
+            raise StreamClosed(CLOSED_HERE)
         self._request = StreamRequest(self._plan.request(), self)
         yield from self._connect()
 
@@ -203,7 +231,7 @@ class StreamDriver(Generic[T]):
         return self.response
 
     def _has_opened(self) -> None:
-        if self._state is State.OPENING and self._opened is not None:
+        if self._state is State.OPENING:
             self._state = State.OPEN
             self._hub.soon(self._opened.settle, None, None)
 
@@ -229,10 +257,15 @@ class StreamDriver(Generic[T]):
         except FAILURES as failure:
             error = self._located(translate(failure))
         except BaseException as defect:  # noqa: BLE001  # whatever it is, the reader must be told
-            self._hub.report(defect, f"{self!r} failed")
-            error = ActorCrashed(f"{self._plan.actor}.{self._plan.function} failed: {type(defect).__name__}")
-            error.__cause__ = defect
+            error = self._crashed(defect)
         self._end_soon(error or StreamClosed("the server ended the stream"))
+
+    def _crashed(self, defect: BaseException) -> ActorCrashed:
+        """A greenlet of the stream failed: what that means for whoever uses it."""
+        self._hub.report(defect, f"{self!r} failed")
+        error = ActorCrashed(f"{self._plan.actor}.{self._plan.function} failed: {type(defect).__name__}")
+        error.__cause__ = defect
+        return error
 
     def _located(self, error: BackendError) -> BackendError:
         """Say where a running stream failed."""
@@ -262,10 +295,11 @@ class StreamDriver(Generic[T]):
 
     def _end(self, error: BaseException) -> None:
         """In the hub's own greenlet."""
-        if self._state is State.ENDED:
-            return
-        was_open = self._state is State.OPEN
-        self._state = State.ENDED
+        with self._lock:
+            if self._state is State.ENDED:
+                return
+            was_open = self._state is State.OPEN
+            self._state = State.ENDED
         self.error = error
         self.is_over = True
         call, self._call = self._call, None
@@ -275,8 +309,7 @@ class StreamDriver(Generic[T]):
         self._request = None  # it refers to the stream: no cycle is left to be collected
         self._channel.finish(error)
         self._streams.forget(self)
-        if self._opened is not None:
-            self._opened.settle(None, None if was_open else error)
+        self._opened.settle(None, None if was_open else error)
         self._closed.settle(None, None)
 
     def _let_go(self) -> None:

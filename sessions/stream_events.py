@@ -148,7 +148,7 @@ class EventsDriver(StreamDriver[SSEMessage]):
             if monotonic() - self._down_since > OUTAGE_LIMIT:
                 return error or InvalidReply("the server ends the event stream each time before an event", 200)
             self._reader.sleep(self._wait())
-            call = self._submit(self._connect())
+            call = self._submit(self._connect(), in_line=True)
             self._reader.wait(call)
             if call.cancelled():
                 return StreamClosed(CLOSED_HERE)

@@ -20,6 +20,7 @@ from ai.backend.client.actors.channel import stream_future
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.actors.hub import Timer, monotonic
+from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.exceptions import (
     BackendError,
     ConnectionLost,
@@ -76,8 +77,10 @@ class SocketDriver(StreamDriver[WSMessage]):
         self._ready = False
         self._early: list[tuple[WSMsgType | None, bytes, CallFuture[Any]]] = []
         self._outgoing: collections.deque[tuple[bytes, CallFuture[Any] | None]] = collections.deque()
-        self._outgoing_bytes = 0
+        self._outgoing_bytes = 0  # what is early included
+        self._sending: list[CallFuture[Any]] = []  # of what the writer is at
         self._writer: HubGreenlet | None = None
+        self._unsendable: BackendError | None = None
         self._drain: CallFuture[None] | None = None
         self._parts: list[Any] = []  # of the message that is being received
         self._blocks: list[Any] = []  # what came before them
@@ -85,6 +88,7 @@ class SocketDriver(StreamDriver[WSMessage]):
         self._decoder: codecs.IncrementalDecoder | None = None
         self._last: WSMessage | None = None
         self._parting: CallFuture[Any] | None = None
+        self._parting_timer: Timer | None = None
         self._closing = False
         self._timer: Timer | None = None
         self._heard = 0.0
@@ -124,7 +128,7 @@ class SocketDriver(StreamDriver[WSMessage]):
 
     def _ask_to_send(self, kind: WSMsgType | None, data: bytes) -> CallFuture[None]:
         self._refuse_in_child()
-        if self._opened is None:
+        if self._state is State.NEW:
             self.open()
         future = stream_future(self._owner, _nothing)
         self._hub.call(lambda: self._send(kind, data, future))
@@ -141,19 +145,25 @@ class SocketDriver(StreamDriver[WSMessage]):
             parted = self._parting = CallFuture[None]()
         self._channel.close(StreamClosed(CLOSED_HERE))  # what still comes is for nobody
         try:
-            call = self._owner.submit("close", plan.actor, self._part(plan.parting), self._options)
-        except BackendError:  # the session is closing; Streams.start_parting came before
+            call = self._owner.submit("close", plan.actor, self._part(plan.parting), self._options, in_line=True)
+        except BaseException as error:
             parted.settle(None, None)
+            if not isinstance(error, BackendError):  # the session is closing; Streams.start_parting came before
+                raise
         else:
             call.on_settled(lambda: parted.settle(None, None))
+            self._hub.call(lambda: self._limit_parting(call))
         return parted
+
+    def _limit_parting(self, call: CallFuture[Any]) -> None:
+        if self._state is not State.ENDED:
+            self._parting_timer = self._hub.later(PARTING_LIMIT, call.cancel, ref=False)
 
     def _part(self, parting: Parting) -> Generator[Any, Any, None]:
         """A recipe. It ends when the server has closed: until then the server reports to us, and does nothing else."""
         yield from parting.recipe()
-        limit = monotonic() + PARTING_LIMIT
         answered = None
-        while not self.is_over and monotonic() < limit:
+        while not self.is_over:
             if self._last is not answered and self._last is not None:
                 answered = self._last
                 text = parting.answer(answered)
@@ -166,12 +176,13 @@ class SocketDriver(StreamDriver[WSMessage]):
     def _send(self, kind: WSMsgType | None, data: bytes, future: CallFuture[Any]) -> None:
         if self._state is State.ENDED:
             future.settle(None, self.error)
-        elif self._closing:
-            future.settle(None, StreamClosed(CLOSED_HERE))
+        elif self._closing or self._unsendable is not None:
+            future.settle(None, self._unsendable or StreamClosed(CLOSED_HERE))
         elif self._outgoing_bytes + len(data) > OUTGOING_LIMIT:
             future.settle(None, Overloaded(f"{OUTGOING_LIMIT} bytes wait to be sent"))
         elif not self._ready:
             self._early.append((kind, data, future))
+            self._outgoing_bytes += len(data)
         else:
             protocol = self._protocol
             send = {WSMsgType.TEXT: protocol.send_text, WSMsgType.BINARY: protocol.send_binary}
@@ -185,7 +196,7 @@ class SocketDriver(StreamDriver[WSMessage]):
     def _flush(self, future: CallFuture[Any] | None = None) -> None:
         """Hand what the protocol wants sent to the writer."""
         blocks = [block for block in self._protocol.data_to_send() if block]  # an empty one: the end of sending
-        if blocks:
+        if blocks and self._unsendable is None:
             data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
             self._outgoing.append((data, future))
             self._outgoing_bytes += len(data)
@@ -199,29 +210,44 @@ class SocketDriver(StreamDriver[WSMessage]):
         try:
             while outgoing:
                 blocks: list[bytes] = []
-                futures: list[CallFuture[Any]] = []
                 size = 0
                 while outgoing and (not blocks or size + len(outgoing[0][0]) <= BLOCK):
                     data, future = outgoing.popleft()
                     blocks.append(data)
                     size += len(data)
                     if future is not None:
-                        futures.append(future)
-                try:
-                    self._sock.sendall(blocks[0] if len(blocks) == 1 else b"".join(blocks))
-                except BaseException:
-                    outgoing.extendleft((b"", future) for future in reversed(futures))  # they are told why
-                    raise
+                        self._sending.append(future)
+                self._sock.sendall(blocks[0] if len(blocks) == 1 else b"".join(blocks))
                 self._outgoing_bytes -= size
-                for future in futures:
+                sent, self._sending = self._sending, []
+                for future in sent:
                     self._hub.soon(future.settle, None, None)
                 if self._drain is not None and self._outgoing_bytes <= OUTGOING_HIGH // 2:
                     drain, self._drain = self._drain, None
                     drain.settle(None, None)
+        except Abandoned:
+            raise
         except FAILURES as failure:
-            self._end_soon(self._located(translate(failure)))
+            error = self._located(translate(failure))
+            self._hub.call(lambda: self._stop_sending(error))
+        except BaseException as defect:  # noqa: BLE001  # what was cut here must not be followed by anything
+            self._end_soon(self._crashed(defect))
         finally:
             self._writer = None
+
+    def _stop_sending(self, error: BackendError) -> None:
+        """The server takes nothing more. What it said last, its close most of all, may not have been read yet."""
+        if self._state is State.ENDED:
+            return
+        self._unsendable = error
+        self._refuse_to_send(error)
+        self._outgoing_bytes = 0
+        drain, self._drain = self._drain, None
+        if drain is not None:
+            drain.settle(None, None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._hub.later(CLOSE_LIMIT, lambda: self._end(error), ref=False)
 
     def _next_drain(self) -> CallFuture[None]:
         """Settled when something has been written, and not much is left."""
@@ -268,10 +294,12 @@ class SocketDriver(StreamDriver[WSMessage]):
             self._protocol.send_text(greeting.encode())
             self._flush()
         early, self._early = self._early, []
+        self._outgoing_bytes -= sum(len(data) for _, data, _ in early)
         for message in early:
             self._send(*message)
 
     def _receive(self) -> bytes:
+        self._heard = monotonic()  # before that it was the reader of the stream that did not listen
         self._reading = True
         try:
             while True:
@@ -351,7 +379,7 @@ class SocketDriver(StreamDriver[WSMessage]):
 
     def _leave(self, error: BackendError) -> BackendError:
         """Give the last words (a close, most often) a moment to leave."""
-        if self._outgoing:
+        if self._outgoing_bytes:
             timer = self._hub.later(CLOSE_LIMIT, lambda: self._end(error), ref=False)
             try:
                 self._wait_for_writer(0)
@@ -378,7 +406,7 @@ class SocketDriver(StreamDriver[WSMessage]):
         read: then it cannot have seen the ping.
         """
         pause = interval
-        if self._reading and not self._outgoing:
+        if self._reading and not self._outgoing_bytes:
             silence = monotonic() - self._heard
             if limit is not None and silence >= limit:
                 self._end(self._located(ReadTimeout(f"the server was silent for {limit} s")))
@@ -430,7 +458,8 @@ class SocketDriver(StreamDriver[WSMessage]):
 
     def abort(self, error: BaseException) -> None:
         """End at once, but not without a word, if that can be had for nothing."""
-        if self._ready and self._protocol.state is WireState.OPEN and not self._outgoing:
+        is_idle = not self._outgoing_bytes and self._unsendable is None
+        if self._ready and self._protocol.state is WireState.OPEN and is_idle:
             try:
                 self._protocol.send_close(1001)
                 self._sock.send_some(b"".join(self._protocol.data_to_send()))
@@ -439,17 +468,28 @@ class SocketDriver(StreamDriver[WSMessage]):
         super().abort(error)
 
     def _let_go(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._parting_timer):
+            if timer is not None:
+                timer.cancel()
         if self._writer is not None:
             self._writer.stop()
         super()._let_go()
-        waiting = [*(future for _, future in self._outgoing), *(future for _, _, future in self._early)]
+        self._refuse_to_send(self.error)
+
+    def disown(self) -> None:
+        """In a forked child: see the base class. Nothing that waits will be sent from here."""
+        super().disown()
+        self._refuse_to_send(self.error)
+
+    def _refuse_to_send(self, error: BaseException | None) -> None:
+        """Answer whoever waits for something to be sent."""
+        queued = (future for _, future in self._outgoing if future is not None)
+        waiting = [*self._sending, *queued, *(future for _, _, future in self._early)]
+        self._sending.clear()
         self._outgoing.clear()
         self._early.clear()
         for future in waiting:
-            if future is not None:
-                future.settle(None, self.error)
+            future.settle(None, error)
 
 
 _utf8 = codecs.getincrementaldecoder("utf-8")

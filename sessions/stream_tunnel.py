@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.actors.hub import Timer, monotonic
+from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.actors.sockets import HubSocket, Listener
 from ai.backend.client.exceptions import BackendError, InvalidArgument, StreamClosed
 from ai.backend.client.functions.tunnel import TunnelPlan
@@ -62,6 +63,14 @@ class RelayDriver(SocketDriver):
 
     def _send_on(self) -> None:
         """In a greenlet: from the local socket to the WebSocket."""
+        try:
+            self._forward()
+        except Abandoned:
+            raise
+        except BaseException as defect:  # noqa: BLE001  # half a connection is none
+            self._end_soon(self._crashed(defect))
+
+    def _forward(self) -> None:
         while True:
             try:
                 data = self._local.recv(CHUNK)
@@ -71,6 +80,7 @@ class RelayDriver(SocketDriver):
             if self._protocol.state.name != "OPEN":
                 return
             if not data:
+                self._last_heard = monotonic()  # the service's time to answer counts from here
                 self._hub.call(self._wait_for_silence)
                 return
             self._protocol.send_binary(data)
@@ -85,9 +95,11 @@ class RelayDriver(SocketDriver):
         return StreamClosed("the service ended the connection", 1001) if not self._closing and not cut else error
 
     def _wait_for_silence(self) -> None:
-        left = self._last_heard + LINGER - monotonic()
         if self._state is State.ENDED:
             return
+        if self._outgoing_bytes:  # it has not heard everything yet
+            self._last_heard = monotonic()
+        left = self._last_heard + LINGER - monotonic()
         if left > 0:
             self._linger = self._hub.later(left, self._wait_for_silence, ref=False)
         else:

@@ -94,6 +94,11 @@ class Streams:
         for driver in self._closing():
             driver.abort(SessionClosed("the session is closed"))
 
+    def disown(self) -> None:
+        """In a forked child: the streams are the parent's. Whoever waits for one here is told."""
+        for driver in list(self._open):
+            driver.disown()
+
     def _closing(self) -> list[StreamDriver[Any]]:
         with self._lock:
             self._closed = True

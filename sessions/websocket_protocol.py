@@ -7,7 +7,7 @@ from typing import Any
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
-from websockets.exceptions import ProtocolError
+from websockets.exceptions import InvalidUpgrade, ProtocolError, WebSocketException
 from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
@@ -17,6 +17,9 @@ from websockets.uri import parse_uri
 from ai.backend.client.exceptions import InvalidReply
 
 __all__ = ["ClientProtocol", "handshake", "new_protocol"]
+
+HTTP_1_1 = 11
+"""How http.client writes the version; there is no upgrade in older ones."""
 
 WORTH_COMPRESSING = range(256, 1 << 16)
 """Bytes of a message that compression is worth its time for. Beyond, it would keep the hub from its work: 64 KiB take
@@ -81,9 +84,16 @@ def handshake(protocol: ClientProtocol, raw: Any) -> None:
         for name, value in raw.raw.headers.items()
         if name.lower() in ("connection", "upgrade") or name.lower().startswith("sec-websocket-")
     ]
-    answer = Response(raw.status_code, "Switching Protocols", Headers(relevant))
-    protocol.receive_data(answer.serialize())
-    error = protocol.handshake_exc
+    error: Exception | None
+    try:
+        if raw.raw.version != HTTP_1_1:
+            raise InvalidUpgrade("Upgrade", "in an older version of HTTP")
+        answer = Response(raw.status_code, "Switching Protocols", Headers(relevant))
+    except WebSocketException as refusal:  # some versions of the library check a header's characters at once
+        error = refusal
+    else:
+        protocol.receive_data(answer.serialize())
+        error = protocol.handshake_exc
     if error is not None:
         cause = error.__cause__ or error
         raise InvalidReply(f"the WebSocket handshake is wrong: {str(cause)[:200]}", raw.status_code)

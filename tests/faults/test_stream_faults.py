@@ -260,6 +260,22 @@ def test_a_reader_that_does_not_read_is_no_silent_server(server, make_config):
         assert [int(message.data.split()[0]) for message in stream] == list(range(1000))
 
 
+def test_a_server_is_not_silent_while_its_reader_does_not_read(server, make_config):
+    """It has nothing more to say when the reader comes back: its silence counts from then."""
+
+    def then(peer: Peer) -> None:
+        peer.send(text("x" * 300_000))  # more than waits in a stream
+        until_closed(peer)
+
+    server.script(upgrade(then))
+    with Session(config=make_config(server, read_timeout=HEARTBEAT)) as session, open_socket(session) as stream:
+        time.sleep(HEARTBEAT * 3)
+        next(stream)
+        time.sleep(HEARTBEAT * 2)
+        assert stream.exception() is None
+        assert not stream.closed
+
+
 def test_the_timeout_of_a_view_is_the_heartbeat_of_its_streams(server, make_config):
     server.script(upgrade(half_open))
     with Session(config=make_config(server)) as session:
@@ -291,6 +307,46 @@ def test_a_server_that_never_reads_what_we_send(server, make_config):
         stream.close()
         sender.join(5)
         assert isinstance(errors[0], StreamClosed)
+
+
+def test_a_server_that_takes_nothing_more_may_have_said_why(server, make_config):
+    """Sending fails before that has been read."""
+
+    def then(peer: Peer) -> None:
+        time.sleep(0.3)
+        peer.send(text("too much"), close_frame(1008, "quota"))
+        peer.read_all()
+
+    server.script(upgrade(then))
+    with Session(config=make_config(server)) as session, open_socket(session) as stream:
+
+        def fail(data):
+            raise BrokenPipeError(32, "Broken pipe")
+
+        stream._driver._sock.sendall = fail
+        for _ in range(2):
+            with pytest.raises(ConnectionLost):
+                stream.send_bytes(b"x")
+        assert stream.receive_str() == "too much"
+        with pytest.raises(StreamClosed) as caught:
+            stream.receive()
+        assert (caught.value.code, caught.value.reason) == (1008, "quota")
+
+
+def test_a_server_that_takes_nothing_more_and_is_silent_is_left(server, make_config):
+    server.script(upgrade(half_open))
+    with Session(config=make_config(server)) as session, open_socket(session) as stream:
+
+        def fail(data):
+            raise BrokenPipeError(32, "Broken pipe")
+
+        stream._driver._sock.sendall = fail
+        start = time.monotonic()
+        with pytest.raises(ConnectionLost):
+            stream.send_bytes(b"x")
+        with pytest.raises(ConnectionLost):
+            stream.receive()
+        assert time.monotonic() - start < SLACK
 
 
 def test_endless_pings_that_cannot_be_answered_fill_no_memory(server, make_config):

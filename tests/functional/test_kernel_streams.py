@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import socket
 import threading
@@ -20,10 +21,12 @@ from ai.backend.client.exceptions import (
     BackendClientError,
     ConnectionLost,
     InvalidArgument,
+    ProtocolError,
     StreamClosed,
 )
 from ai.backend.client.session import AsyncSession, Session
-from support.faults import Connection, RawRequest, Step, head, raw, reply
+from support.faults import Connection, RawRequest, Step, head, raw, reply, silence
+from support.scripts import Script
 from support.stream_steps import echo
 from support.streaming import read
 from support.waiting import until
@@ -98,7 +101,7 @@ class Run:
         return route(execute=upgrade(self.socket), interrupt=self.interrupt)
 
 
-class Script(Run):
+class Scripted(Run):
     """Reports what it was given, and is over."""
 
     def _results(self):
@@ -109,7 +112,7 @@ class Script(Run):
 
 
 def test_a_run_with_input(runtime, server, make_config):
-    run = Script(
+    run = Scripted(
         result("waiting-input", [["stdout", "who? "]]), result(), result("finished", [["stdout", "hi"]], exitCode=0)
     )
     server.script(run.step)
@@ -143,7 +146,7 @@ def test_a_run_with_input(runtime, server, make_config):
 
 
 def test_the_server_gives_a_run_up(runtime, server, make_config):
-    server.script(Script(result(), {"status": "error", "msg": "Invalid API parameters"}).step)
+    server.script(Scripted(result(), {"status": "error", "msg": "Invalid API parameters"}).step)
     with runtime.session(make_config(server)) as session:
         stream = session.Kernel("x").stream_execute("code")
         reading = read(runtime, stream)
@@ -171,7 +174,7 @@ def test_a_run_ends_with_its_last_report(runtime, server, make_config):
         peer.send(text(json.dumps(result())), text(json.dumps(result("finished", exitCode=0))))
         heard.extend(peer.read_all())
 
-    run = Script()
+    run = Scripted()
     server.script(route(execute=upgrade(socket_of_the_web_server), interrupt=run.interrupt))
     with runtime.session(make_config(server)) as session:
         reading = read(runtime, session.Kernel("x").stream_execute("code"))
@@ -204,7 +207,7 @@ def test_leaving_a_run_that_waits_for_input(runtime, server, make_config):
 
 
 def test_leaving_after_the_end_interrupts_nothing(runtime, server, make_config):
-    run = Script(result("finished"))
+    run = Scripted(result("finished"))
     server.script(run.step)
     with runtime.session(make_config(server)) as session:
         read(runtime, session.Kernel("x").stream_execute("code"), lambda item: item.json()["status"] == "finished")
@@ -221,6 +224,32 @@ def test_code_that_ignores_the_interrupt_is_left_after_a_while(server, make_conf
             next(stream)
         assert 0.5 <= time.monotonic() - start < 5
     assert run.interrupts == 1
+
+
+def test_a_manager_that_does_not_answer_the_interrupt_is_left_too(server, make_config, monkeypatch):
+    monkeypatch.setattr("ai.backend.client.sessions.stream_socket.PARTING_LIMIT", 0.5)
+    run = Run()
+    server.script(route(execute=upgrade(run.socket), interrupt=silence()))
+    with Session(config=make_config(server)) as session:
+        start = time.monotonic()
+        with session.Kernel("x").stream_execute("code") as stream:
+            next(stream)
+        assert 0.5 <= time.monotonic() - start < 5
+
+
+def test_closing_a_session_whose_slots_are_all_taken(server, make_config):
+    """Its runs are interrupted by calls that come behind all others: nobody waits longer than he said."""
+    run = Run()
+    server.script(route(execute=upgrade(run.socket), interrupt=run.interrupt, default=silence()))
+    session = Session(config=make_config(server, in_flight=1))
+    stream = session.Kernel("x").stream_execute("code")
+    next(stream)
+    session.Kernel("x").get_info.submit()
+    until(lambda: len(server.requests) == 2, "the call is under way")
+    start = time.monotonic()
+    session.close(timeout=0.5)
+    assert time.monotonic() - start < 5
+    assert stream.closed
 
 
 def test_closing_the_session_ends_its_runs_properly(runtime, server, make_config):
@@ -312,6 +341,56 @@ def test_cancelling_a_run_interrupts_it_and_hears_it_out(runtime, server, make_c
         with pytest.raises((CancelledError, asyncio.CancelledError)):
             runtime.wait(future)
     # The session's end has waited for the end of the run, which no cut connection has confused.
+    assert manager.interrupts == 1
+
+
+def test_cancelling_a_run_that_waits_for_its_caller_s_input(runtime, server, make_config):
+    manager = Executing(result("waiting-input"))
+    server.script(manager)
+    asked, answered = threading.Event(), threading.Event()
+
+    def answer(prompt):
+        asked.set()
+        answered.wait(20)
+        return "late"
+
+    with runtime.session(make_config(server)) as session:
+        future = session.Kernel("x").run.submit("code", inputs=answer)
+        until(asked.is_set, "it is asked for")
+        assert future.cancel()
+        until(lambda: manager.interrupts == 1, "the code is interrupted")
+        answered.set()
+    assert all(body["code"] != "late" for body in manager.bodies)
+
+
+def test_input_is_read_when_the_code_asks_for_it(server, make_config):
+    """Not before: it may have no end."""
+    manager = Executing(result("waiting-input"), result("finished"))
+    server.script(manager)
+    with Session(config=make_config(server)) as session:
+        session.Kernel("x").run("code", inputs=itertools.repeat("yes"))
+    assert [body["code"] for body in manager.bodies] == ["code", "yes"]
+
+
+@pytest.mark.parametrize("patched", [False, True], ids=["plain", "patched"])
+def test_ctrl_c_interrupts_a_run_although_its_session_is_closed_next(server, patched):
+    manager = Executing()
+    server.script(manager)
+    running = Script(
+        """
+        try:
+            with session() as s:
+                s.Kernel("x").run("code")
+        except KeyboardInterrupt:
+            mark("interrupted")
+        """,
+        server.url,
+        patched=patched,
+    )
+    until(lambda: len(manager.bodies) >= 2, "it runs", 20)
+    running.interrupt()
+    result = running.finish()
+    assert "interrupted" in result.out, str(result)
     assert manager.interrupts == 1
 
 
@@ -514,6 +593,31 @@ def test_a_local_side_that_has_finished_sending_still_hears_the_answer(server, m
         until(lambda: tunnel.connections == 0, "the connection is over")
 
 
+def test_a_service_that_takes_its_time_to_answer_a_local_side_that_has_finished(server, make_config, monkeypatch):
+    """The two seconds count from the end of what it was sent, and nothing says goodbye before."""
+    monkeypatch.setattr("ai.backend.client.sessions.stream_socket.CLOSE_LIMIT", 0.2)
+
+    def service(peer: Peer) -> None:
+        size = 0
+        while size < 8 << 20:
+            received = peer.read()
+            assert received is not None
+            size += len(received.data)
+        for number in range(3):
+            time.sleep(0.7)
+            peer.send(frame(BINARY, b"%d" % number))
+        peer.send(close(1001))
+        peer.read_all()
+
+    server.script(manager_with(upgrade(service)))
+    with Session(config=make_config(server)) as session, session.Kernel("x").tunnel("sshd") as tunnel:
+        with socket.create_connection(tunnel.address, 10) as local:
+            local.sendall(b"x" * (8 << 20))
+            local.shutdown(socket.SHUT_WR)
+            assert read_to_the_end(local) == b"012"
+        assert tunnel.last_error is None
+
+
 def test_a_local_side_that_leaves_ends_its_socket(server, make_config, monkeypatch):
     monkeypatch.setattr("ai.backend.client.sessions.stream_tunnel.LINGER", 0.2)
     ended = []
@@ -676,6 +780,13 @@ def test_a_log_that_does_not_exist(runtime, server, make_config):
         error = read(runtime, session.Kernel.get_task_logs(UUID)).error
     assert isinstance(error, BackendAPIError)
     assert error.title == "No such vfolder."
+
+
+def test_a_log_in_a_chunk_of_negative_size(server, make_config):
+    start = head(headers={"Content-Type": "text/plain", "Transfer-Encoding": "chunked"})
+    server.script(raw(start + b"5\r\nhello\r\n-5\r\nworld"))
+    with Session(config=make_config(server)) as session, pytest.raises(ProtocolError):
+        list(session.Kernel.get_task_logs(UUID))
 
 
 def test_a_log_that_breaks_off(runtime, server, make_config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectionLost, InvalidReply, NeverSent
 from ai.backend.client.request import Request
+from ai.backend.client.session import Session
 from ai.backend.client.sessions import stream_events
 from ai.backend.client.sessions.stream_events import LONGEST_WAIT, EventsDriver, may_pass
 from support.faults import FaultServer, head, raw, reply, reset, silence
@@ -125,6 +127,27 @@ def test_attempts_that_fail_are_repeated(runtime, server, make_config, step):
     with runtime.session(make_config(server, retries=0, read_timeout=0.3)) as session:
         reading = read(runtime, open_events(session), last)
     assert [one.data for one in reading.items] == ["a", "last"]
+
+
+@pytest.mark.parametrize("when_full", ["wait", "error"])
+def test_calls_that_take_every_slot_hold_it_up_and_no_more(server, make_config, when_full):
+    free, broken = threading.Event(), threading.Event()
+
+    def call(connection, request):
+        free.wait(20)
+        return reply({})(connection, request)
+
+    server.script(events(event("a"), then=lambda connection: broken.wait(20)), call, events(event("last")))
+    with Session(config=make_config(server, in_flight=1, when_full=when_full)) as session:
+        stream = open_events(session)
+        assert next(stream).data == "a"
+        session.Kernel("x").get_info.submit()
+        until(lambda: len(server.requests) == 2, "the call is under way")
+        broken.set()
+        until(lambda: stream._driver._failures >= 1, "the connection has ended")
+        time.sleep(0.2)
+        free.set()
+        assert next(stream).data == "last"
 
 
 def test_a_server_that_is_away_for_a_while(runtime, server, make_config):

@@ -17,7 +17,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from support.faults import FaultServer
+from support.faults import FaultServer, silence
 from support.scripts import Script, run_script
 from support.stream_steps import (
     Counter,
@@ -28,7 +28,7 @@ from support.stream_steps import (
     until_closed,
     wait_for_close,
 )
-from support.websocket_peer import upgrade
+from support.websocket_peer import Peer, upgrade
 
 SERVER = Path(__file__).parents[1] / "support" / "event_server.py"
 STREAMS = 150
@@ -57,6 +57,11 @@ def event_server() -> Iterator[int]:
         process.terminate()
         process.wait(10)
         process.stdout.close()
+
+
+def wait_for_end(peer: Peer) -> None:
+    """Neither read nor say anything."""
+    peer.connection.wait_for_end()
 
 
 class Crowd:
@@ -242,6 +247,24 @@ def test_a_dropped_session_takes_its_streams_with_it(server):
     assert result.value("alive") == "True"
 
 
+def test_a_stream_that_is_kept_on_its_object_goes_with_it(server):
+    server.script(events(event("first"), then=wait_for_close))
+    result = run_script(
+        script("""
+        import gc, warnings
+        warnings.simplefilter("ignore")
+        before = steady(descriptors)
+        s = session(); s.open()
+        kernel = s.Kernel("mine")
+        kernel.stream = kernel.listen_events(); next(kernel.stream)
+        del s, kernel
+        until(lambda: gc.collect() >= 0 and descriptors() <= before, "everything is closed")
+        """),
+        server.url,
+    )
+    assert result.code == 0, str(result)
+
+
 def test_a_forked_child_leaves_its_parent_s_streams_alone(server):
     server.script(numbered_events(Counter(), padding=10, limit=2000))
     result = run_script(
@@ -266,6 +289,45 @@ def test_a_forked_child_leaves_its_parent_s_streams_alone(server):
     assert result.value("close") == "ok"
     assert result.value("own") == "ok"
     assert result.value("parent") == "True"
+
+
+def test_greenlets_that_a_forked_child_inherits_wait_for_nothing(server):
+    """Readers, openers and senders: nobody there would ever wake them."""
+    server.script(upgrade(wait_for_end), upgrade(wait_for_end), silence())
+    result = run_script(
+        script("""
+        import gevent
+        s = session(); s.open()
+        reading, sending, opening = socket(s), socket(s), socket(s)
+        reading.open(); sending.open()
+        ends = []
+        def wait(call):
+            ends.append(kind_of(call))
+        def send():
+            while True: sending.send_bytes(b"x" * 1_000_000)
+        waiting = [gevent.spawn(wait, call) for call in (reading.receive, send, opening.open)]
+        gevent.sleep(0.5)
+        mark("before", ends)
+        pid = os.fork()
+        if pid == 0:
+            import signal
+            signal.alarm(10)
+            gevent.joinall(waiting, timeout=3)
+            mark("ends", ends)
+            mark("closed", (reading.closed, sending.closed, opening.closed))
+            os._exit(0)
+        while os.waitpid(pid, os.WNOHANG) == (0, 0): gevent.sleep(0.02)
+        mark("parent", (ends, reading.closed))
+        s.close(timeout=0)
+        """),
+        server.url,
+        patched=True,
+    )
+    assert result.code == 0, str(result)
+    assert result.value("before") == "[]"
+    assert result.value("ends") == "['SessionClosed', 'SessionClosed', 'SessionClosed']"
+    assert result.value("closed") == "(True, True, True)"
+    assert result.value("parent") == "([], False)"
 
 
 @pytest.mark.parametrize("patched", [False, True], ids=["plain", "patched"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any
@@ -15,7 +17,9 @@ import gevent
 import pytest
 
 from ai.backend.client.exceptions import (
+    ActorCrashed,
     BackendAPIError,
+    BackendError,
     NeverSent,
     Overloaded,
     SessionClosed,
@@ -24,7 +28,7 @@ from ai.backend.client.exceptions import (
 from ai.backend.client.request import Request, SSEResponse, WebSocketResponse
 from ai.backend.client.session import AsyncSession, Session
 from support.asking import ask, is_answer
-from support.faults import FaultServer, reply, unused_port
+from support.faults import FaultServer, reply, silence, unused_port
 from support.stream_steps import (
     Counter,
     event,
@@ -39,7 +43,7 @@ from support.stream_steps import (
 )
 from support.streaming import read, read_async, read_blocking
 from support.waiting import until
-from support.websocket_peer import upgrade
+from support.websocket_peer import close, text, upgrade
 
 KINDS = ["events", "websocket"]
 MANY = 2000
@@ -317,6 +321,15 @@ def test_a_server_that_does_not_read_makes_the_sender_wait(server, make_config):
         stop.set()
 
 
+def test_what_waits_for_the_opening_is_limited_too(server, make_config):
+    server.script(silence())
+    with AsyncSession(config=make_config(server)) as session:
+        socket = open_socket(session)
+        futures = [socket.send_bytes(b"x" * (16 << 20)) for _ in range(5)]
+        assert isinstance(futures[-1].exception(10), Overloaded)
+        socket.close().get(timeout=10)
+
+
 def test_futures_that_nobody_waits_for_do_not_fill_memory(server, make_config):
     stop = threading.Event()
     server.script(upgrade(lambda peer: stop.wait(20)))
@@ -328,6 +341,22 @@ def test_futures_that_nobody_waits_for_do_not_fill_memory(server, make_config):
         assert all(isinstance(error, Overloaded) for error in refused)
         socket.close().get(timeout=10)
         stop.set()
+
+
+def test_a_defect_while_something_is_sent_ends_the_stream(server, make_config, caplog):
+    """What was cut in the middle must not be followed by anything."""
+    server.script(upgrade(until_closed))
+    with Session(config=make_config(server)) as session, open_socket(session) as socket:
+
+        def fail(data):
+            raise RuntimeError("a defect")
+
+        socket._driver._sock.sendall = fail
+        with pytest.raises(ActorCrashed):
+            socket.send_str("text")
+        with pytest.raises(ActorCrashed):
+            socket.receive()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 # -- ends -------------------------------------------------------------------------------------------------------------
@@ -373,6 +402,24 @@ def test_closing_ends_a_stream_whose_reader_had_stopped(runtime, server, make_co
         assert isinstance(outcome, StopAsyncIteration if runtime.name == "asyncio" else StopIteration | RuntimeError)
 
 
+def test_closing_a_socket_whose_server_never_pauses(server, make_config):
+    """It sends faster than we read, also while we say goodbye: nobody else is kept from the hub."""
+    messages = text("x") * 100_000
+
+    def then(peer):
+        with contextlib.suppress(OSError):
+            while True:
+                peer.send(messages)
+
+    server.script(upgrade(then))
+    with AsyncSession(config=make_config(server)) as session:
+        socket = open_socket(session)
+        socket.open().get(timeout=10)
+        time.sleep(0.3)  # the channel is full, and more has come
+        socket.close().get(timeout=20)
+        assert session.Kernel("x").stream_pty().close().get(timeout=10) is None
+
+
 @pytest.mark.parametrize("timeout", [0, 5])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stream_ends_with_its_session(runtime, server, make_config, kind, timeout):
@@ -405,6 +452,24 @@ def test_a_stream_that_is_dropped_is_closed(runtime, server, make_config, kind):
         runtime.value(stream.open)
         del stream
         until(lambda: server.closed >= 1 or server.connections < 2, "the connection is closed")
+
+
+@pytest.mark.parametrize(
+    "step", [upgrade(lambda peer: peer.send(close(1011))), reply({}, 404)], ids=["open", "refused"]
+)
+def test_a_stream_that_ended_in_an_error_is_freed(server, make_config, step):
+    """Although the error remembers, by its traceback, the code that used the stream."""
+    server.script(step)
+
+    def use(session):
+        stream = open_socket(session)
+        with pytest.raises(BackendError):
+            next(stream)
+        return weakref.ref(stream)
+
+    with Session(config=make_config(server)) as session:
+        used = use(session)
+        until(lambda: gc.collect() >= 0 and used() is None, "it is freed")
 
 
 def test_a_socket_s_close_is_answered_before_the_connection_ends(runtime, server, make_config):
@@ -448,6 +513,114 @@ def test_a_stream_closed_before_it_was_opened_sends_nothing(runtime, server, mak
         outcome = runtime.outcome(stream.open)
         assert isinstance(outcome, StreamClosed)
     assert server.requests == []
+
+
+def test_opening_a_stream_that_is_being_closed(server, make_config):
+    """Whichever comes first, nothing of it is left."""
+    server.script(upgrade(until_closed))
+    with Session(config=make_config(server)) as session:
+        stream = open_socket(session)
+        driver = stream._driver
+        driver.close().result(10)
+        assert isinstance(driver.open().exception(10), StreamClosed)
+        assert len(session._core.runtime.streams) == 0
+    assert server.requests == []
+
+
+def test_closing_a_stream_that_waits_for_its_turn_to_open(server, make_config):
+    free = threading.Event()
+    server.script(lambda connection, request: free.wait(20) and reply({})(connection, request))
+    with Session(config=make_config(server, in_flight=1)) as session:
+        session.open()
+        session.Kernel("x").get_info.submit()
+        until(lambda: server.requests, "the call is under way")
+        stream = open_socket(session)
+        outcomes = []
+        opener = threading.Thread(target=lambda: outcomes.append(read_blocking(stream).error))
+        opener.start()
+        until(lambda: len(session._core.runtime.streams) == 1, "it waits")
+        stream.close()
+        free.set()
+        opener.join(10)
+        assert isinstance(outcomes[0], StreamClosed)
+        assert len(session._core.runtime.streams) == 0
+    assert len(server.requests) == 1
+
+
+def test_giving_up_an_opening_closes_the_stream_for_all(runtime, server, make_config):
+    """The others are told so, and not that they were cancelled themselves."""
+    if runtime.session_class != "AsyncSession":
+        pytest.skip("futures of openings are for AsyncSession")
+    server.script(silence())
+    with runtime.session(make_config(server)) as session:
+        stream = open_socket(session)
+        [first, other] = runtime.value(lambda: [stream.open(), stream.open()])
+        until(lambda: server.requests, "it opens")
+        first.cancel()
+        for opening in (other, runtime.value(lambda: [stream.open()])[0]):
+            assert isinstance(runtime.outcome(lambda opening=opening: opening), StreamClosed)
+
+
+def test_on_enter_that_fails_leaves_nothing_open(runtime, server, make_config):
+    server.script(upgrade(until_closed))
+
+    def fail(socket):
+        raise KeyError("no")
+
+    with runtime.session(make_config(server)) as session:
+        stream = open_socket(session, on_enter=fail)
+        assert isinstance(read(runtime, stream).error, KeyError)
+        until(lambda: stream.closed, "it is closed")
+
+
+def test_a_task_cancelled_at_the_very_moment_its_stream_is_open(server, make_config):
+    server.script(upgrade(until_closed))
+
+    async def main():
+        async with AsyncSession(config=make_config(server)) as session:
+            stream = open_socket(session)
+
+            async def use():
+                async with stream:
+                    raise AssertionError("it was cancelled before")
+
+            task = asyncio.create_task(use())
+            await asyncio.sleep(0)  # it waits
+            until(lambda: stream.raw_response is not None, "it is open, and the loop has not heard of it")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            until(lambda: stream.closed, "it is closed")
+            assert stream.exception() is None  # from our side
+
+    asyncio.run(main())
+
+
+def test_the_garbage_collector_may_drop_a_stream_anywhere(server, make_config):
+    """In the hub's thread, for one, while that has the lock of the stream's channel."""
+    server.script(numbered_events(Counter()))
+    with Session(config=make_config(server)) as session:
+        stream = open_events(session)
+        next(stream)
+        driver = stream._driver
+        cycle = [stream]
+        cycle.append(cycle)
+        dropped = threading.Event()
+
+        def size_of(item):
+            if dropped.is_set():
+                gc.collect()
+            return 1 << 20
+
+        driver._channel._size_of = size_of
+        gc.disable()
+        try:
+            del stream, cycle
+            dropped.set()
+            driver._channel.take()
+            until(lambda: driver.is_over, "it is closed")
+        finally:
+            gc.enable()
 
 
 # -- opening ----------------------------------------------------------------------------------------------------------

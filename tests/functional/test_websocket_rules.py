@@ -14,6 +14,7 @@ import pytest
 from ai.backend.client.exceptions import InvalidReply, ProtocolError, StreamClosed
 from ai.backend.client.functions.websocket import WebSocketPlan, WebSocketResponse, WSMsgType
 from ai.backend.client.request import Request
+from ai.backend.client.session import Session
 from support.faults import reply
 from support.runtimes import ThreadRuntime
 from support.streaming import read
@@ -28,6 +29,7 @@ from support.websocket_peer import (
     Deflater,
     Frame,
     Peer,
+    accept_of,
     close,
     frame,
     text,
@@ -390,6 +392,8 @@ WRONG_HANDSHAKES = {
         "Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=16"
     },
     "7692 7.1 twice": {"Sec-WebSocket-Extensions": "permessage-deflate, permessage-deflate"},
+    "9110 5.5 a control character": {"Sec-WebSocket-Protocol": "\x01"},
+    "9112 5.2 a header on two lines": {"Sec-WebSocket-Protocol": "\r\n chat"},
 }
 
 
@@ -401,6 +405,18 @@ def test_a_wrong_handshake_is_refused(runtime, server, make_config, headers):
     assert isinstance(reading.error, InvalidReply)
     assert reading.error.status == 101
     assert reading.items == []
+
+
+def test_there_is_no_upgrade_in_an_older_version_of_http(server, make_config):
+    """RFC 9110, section 7.8."""
+
+    def step(connection, request):
+        fields = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_of(request)}\r\n\r\n"
+        connection.send(f"HTTP/1.0 101 Switching Protocols\r\n{fields}".encode() + text("x"))
+
+    server.script(step)
+    with Session(config=make_config(server)) as session, pytest.raises(InvalidReply):
+        next(socket_of(session))
 
 
 @pytest.mark.parametrize("status", [200, 204, 302])
