@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.sandbox import Sandbox
 from ai.backend.client.session import Session
-from support.sandboxes import IMAGE
+from support.cluster import IMAGE
 
 APIS = ("v7.20230615", "v4.20190615")
 
@@ -81,4 +83,5 @@ def kernel(any_session: Session, name: str) -> Iterator[Any]:
     """A compute session in each generation."""
     kernel = any_session.Kernel.get_or_create(IMAGE, name=name)
     yield kernel
-    any_session.Kernel(name).destroy(forced=True)
+    with contextlib.suppress(BackendAPIError):  # it may have ended by itself
+        any_session.Kernel(name).destroy(forced=True)

@@ -129,6 +129,24 @@ def test_roles(sandbox, user):
     assert (caught.value.status, caught.value.data["msg"]) == (401, "Unauthorized access")
 
 
+def test_what_was_looked_up_before_a_change_is_looked_up_again(sandbox, session, user2, name):
+    def presets() -> list[str]:
+        return [preset["name"] for preset in user2.Resource.list()["presets"]]
+
+    assert name not in presets()
+    session.Resource.create_preset(name, {"cpu": "1", "mem": "1073741824"})
+    assert name in presets()
+    session.Resource.delete_preset(name)
+    assert name not in presets()
+    key, _ = sandbox.keys("user2")
+    session.KeyPair.deactivate(key)
+    with pytest.raises(BackendAPIError) as caught:
+        presets()
+    assert caught.value.status == 401
+    session.KeyPair.activate(key)
+    assert name not in presets()
+
+
 def test_a_frozen_manager_refuses_changes_and_answers_questions(sandbox, session):
     session.Manager.freeze()
     try:

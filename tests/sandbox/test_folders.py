@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 
 import pytest
 import requests
 
 from ai.backend.client.exceptions import BackendAPIError
-from support.sandboxes import IMAGE, run, signed
+from support.cluster import IMAGE
+from support.job import run
+from support.sandboxes import signed
 
 
 @pytest.fixture
@@ -38,21 +39,6 @@ def test_a_folder_is_made_listed_described_and_removed(any_session, name):
     with pytest.raises(BackendAPIError) as caught:
         any_session.VFolder(name).info()
     assert caught.value.status == 404
-
-
-def test_files_go_up_and_come_down_unchanged(folder, tmp_path, monkeypatch):
-    data = os.urandom(3_000_000)
-    (tmp_path / "up" / "in").mkdir(parents=True)
-    (tmp_path / "up" / "big.bin").write_bytes(data)
-    (tmp_path / "up" / "in" / "empty").write_bytes(b"")
-    monkeypatch.chdir(tmp_path / "up")
-    folder.upload(["big.bin", "in/empty"], basedir=tmp_path / "up")
-    assert names(folder) == ["big.bin", "in"]
-    assert names(folder, "in") == ["empty"]
-    (tmp_path / "down").mkdir()
-    folder.download(["big.bin", "in/empty"], basedir=tmp_path / "down")
-    assert (tmp_path / "down" / "big.bin").read_bytes() == data
-    assert (tmp_path / "down" / "in" / "empty").read_bytes() == b""
 
 
 def test_files_are_moved_renamed_and_removed(folder, tmp_path):

@@ -14,7 +14,8 @@ from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.sandbox import filtering
 from ai.backend.client.sandbox.seed import ROLES
 from ai.backend.client.session import Session
-from support.sandboxes import IMAGE, signed
+from support.cluster import IMAGE
+from support.sandboxes import signed
 
 SCHEMA = Path(__file__).parents[1] / "data" / "schema-23.09.10.graphql"
 PACKAGED = Path(__file__).parents[2] / "tools" / "sandbox" / "schema-23.09.graphql"

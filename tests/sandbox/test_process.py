@@ -16,7 +16,9 @@ import pytest
 from ai.backend.client.sandbox import Sandbox, SandboxError
 from ai.backend.client.sandbox.janitor import MARK_VARIABLE
 from ai.backend.client.session import Session
-from support.sandboxes import IMAGE, run
+from support.cluster import IMAGE
+from support.job import run
+from support.scripts import run_script
 
 HANG = 30.0
 COMMAND = [sys.executable, "-P", "-m", "ai.backend.client.sandbox"]
@@ -63,27 +65,50 @@ def test_it_starts_answers_and_leaves_nothing_behind(folders):
     assert folder not in folders()
 
 
-@pytest.mark.parametrize("how", ["server killed", "server ended", "starter gone"])
+@pytest.mark.parametrize("how", ["killed", "ended", "interrupted", "starter gone"])
 def test_a_sandbox_that_is_ended_leaves_no_process_and_no_folder(folders, how):
+    """In the middle of a run whose output nobody reads."""
     sandbox = Sandbox().start()
+    process = sandbox._process
     try:
         (folder,) = folders()
-        with Session(config=sandbox.config()) as session:
+        with Session(config=sandbox.config(retries=0)) as session:
             kernel = session.Kernel.get_or_create(IMAGE, name="to-be-killed")
             code = "import subprocess\nfor i in range(3): subprocess.Popen(['sleep', '1000'], start_new_session=True)"
             run(kernel, code)
-        assert len(processes(folder)) >= 4
-        if how == "server killed":
-            os.kill(sandbox.pid, signal.SIGKILL)
-        elif how == "server ended":
-            os.kill(sandbox.pid, signal.SIGTERM)
-        else:
-            os.close(os.dup2(os.open(os.devnull, os.O_RDONLY), sandbox._lifeline))
-            sandbox._lifeline = os.open(os.devnull, os.O_RDONLY)
-        assert eventually(lambda: not folder.exists())
-        assert eventually(lambda: not processes(folder))
+            assert len(processes(folder)) >= 4
+            kernel.stream_pty().open()
+            kernel.stream_execute("while True: print('x' * 10000)").open()
+            if how == "starter gone":
+                sandbox._lifeline.close()
+            else:
+                number = {"killed": signal.SIGKILL, "ended": signal.SIGTERM, "interrupted": signal.SIGINT}[how]
+                process.send_signal(number)
+            assert process.wait(HANG) == (-signal.SIGKILL if how == "killed" else 0)
+            assert eventually(lambda: not folder.exists())
+            assert eventually(lambda: not processes(folder))
+            assert "Traceback" not in sandbox._printed()
     finally:
         sandbox.stop()
+
+
+def test_it_ends_at_once_in_patched_processes(folders):
+    """There `os.close` is gevent's, and waits for another turn of its loop."""
+    done = run_script(
+        """
+        from ai.backend.client.sandbox import Sandbox
+        sandboxes = [Sandbox().start(), Sandbox().start()]
+        processes = [sandbox._process for sandbox in sandboxes]
+        for sandbox in sandboxes:
+            sandbox.stop()
+        mark("statuses", [process.returncode for process in processes])
+        """,
+        patched=True,
+        env={"TMPDIR": os.environ["TMPDIR"]},
+    )
+    done.assert_clean()
+    assert done.value("statuses") == "[0, 0]"  # and were not killed after a while
+    assert not folders()
 
 
 def test_a_janitor_that_is_killed_is_replaced(folders):
@@ -107,6 +132,12 @@ def test_keys_are_new_each_time():
     with Sandbox() as one, Sandbox() as other:
         assert one.keys() != other.keys()
         assert one.keys("user") != other.keys("user")
+        assert one.endpoint in repr(one)
+        assert one.keys()[1] not in repr(one)
+        with pytest.raises(ValueError, match="domain_admin"):
+            one.config("root")
+    with pytest.raises(RuntimeError, match="not started"):
+        Sandbox().config()
 
 
 def test_only_loopback_without_an_explicit_flag():
@@ -137,3 +168,13 @@ def test_the_fixtures_serve_other_peoples_tests(tmp_path):
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(folders):
+    process = subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    maps = Path(f"/proc/{process.pid}/maps")
+    assert eventually(lambda: "aiohttp" in maps.read_text())  # in the middle of its imports
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=HANG)
+    assert errors == ""
+    assert not folders()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ai.backend.client.exceptions import BackendAPIError
-from support.sandboxes import IMAGE
+from support.cluster import IMAGE
 
 
 def test_configuration_is_a_tree(session):

@@ -11,7 +11,8 @@ from typing import Any
 import requests
 
 from ai.backend.client.config import APIConfig
-from support.sandboxes import IMAGE, signed
+from support.cluster import IMAGE
+from support.sandboxes import signed
 
 Shape = Any
 ABSENT = "(absent)"

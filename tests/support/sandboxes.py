@@ -1,4 +1,4 @@
-"""What tests against a sandbox share: the image, running code to its end, and signed requests of their own."""
+"""Signed requests that no function of the client would make."""
 
 from __future__ import annotations
 
@@ -10,27 +10,6 @@ import requests
 
 from ai.backend.client.auth import generate_signature
 from ai.backend.client.config import APIConfig
-
-IMAGE = "cr.backend.ai/stable/python:3.9-ubuntu20.04"
-
-
-def finish(kernel: Any, result: dict[str, Any], answers: list[str] | None = None) -> tuple[str, str, dict[str, Any]]:
-    """Follow a run to its end: what it wrote to stdout and stderr, and its last result."""
-    waiting = iter(answers or [])
-    text = {"stdout": "", "stderr": ""}
-    while True:
-        for kind, data in result["console"]:
-            if kind in text:
-                text[kind] += data
-        if result["status"] in ("finished", "exec-timeout"):
-            return text["stdout"], text["stderr"], result
-        asked = result["status"] == "waiting-input"
-        result = kernel.execute(result["runId"], next(waiting) if asked else "", mode="input" if asked else "continue")
-
-
-def run(kernel: Any, code: str, answers: list[str] | None = None) -> tuple[str, str, dict[str, Any]]:
-    """Run code to its end."""
-    return finish(kernel, kernel.execute(code=code), answers)
 
 
 def signed(config: APIConfig, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:

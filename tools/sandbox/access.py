@@ -26,6 +26,9 @@ RATE_WINDOW: Final = 900.0
 OPEN_LIMIT: Final = 1000
 """What the rate-limit headers say to callers without a signature."""
 
+HASHES: Final = {name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_")}
+"""Those whose length is fixed."""
+
 BODY_IS_SIGNED_BEFORE: Final = "v4.20181215"
 
 
@@ -70,7 +73,7 @@ class Gate:
         if isinstance(identity, Problem):
             raise identity
         expected = await self._signature(request, method, identity.secret_key, date, date_text)
-        if not secrets.compare_digest(expected, signature):
+        if not secrets.compare_digest(expected.encode(), signature.encode("utf-8", "surrogateescape")):
             raise Problem("auth-failed", "Unauthorized access" if self._sandbox.v4 else "Signature mismatch")
         _check_address(identity, request)
         return identity
@@ -81,7 +84,7 @@ class Gate:
         mac, _, hash_type = method.lower().partition("-")
         if mac != "hmac":
             raise Problem("invalid-auth-params", "Unsupported request signing method (MAC type)")
-        if hash_type not in hashlib.algorithms_guaranteed:
+        if hash_type not in HASHES:
             raise Problem("invalid-auth-params", "Unsupported request signing method (hash type)")
         headers = request.headers
         name, version = "backendai", headers.get("X-BackendAI-Version")
@@ -105,7 +108,7 @@ class Gate:
             )
         )
         key = hmac.digest(secret_key.encode(), date.strftime("%Y%m%d").encode(), hash_type)
-        return hmac.new(hmac.digest(key, host.encode(), hash_type), text.encode(), hash_type).hexdigest()
+        return hmac.digest(hmac.digest(key, host.encode(), hash_type), text.encode(), hash_type).hex()
 
     def count(self, identity: Identity | None) -> dict[str, str]:
         """Count a call of a caller.

@@ -111,6 +111,8 @@ async def sign_up(call: Call) -> web.Response:
     with call.sandbox.write() as database:
         if database.query(model.User).filter_by(email=given["email"]).count():
             raise Problem("generic-bad-request", "Email already exists")
+        if database.query(model.User).filter_by(username=given.get("username", given["email"])).count():
+            raise Problem("generic-bad-request", "Username already exists")
         keypair = add_user(
             database,
             {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.orm import Query
 from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox import model
@@ -62,7 +63,7 @@ def accessible(database: Database, identity: Identity) -> list[Access]:
     return found
 
 
-def _all(database: Database):  # type: ignore[no-untyped-def]  # a query of folders
+def _all(database: Database) -> Query[model.VFolder]:
     return database.query(model.VFolder).order_by(model.VFolder.created_at)
 
 

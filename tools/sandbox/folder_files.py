@@ -12,19 +12,17 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import BodyPartReader, MultipartWriter, web
+from aiohttp import MultipartWriter, web
 
 from ai.backend.client.sandbox.folder_access import READ, WRITE, content_of, named
 from ai.backend.client.sandbox.parameters import Field, blank_text, flag, list_of, text
-from ai.backend.client.sandbox.paths import inside
+from ai.backend.client.sandbox.paths import inside, prepared
 from ai.backend.client.sandbox.problems import Problem, invalid
 from ai.backend.client.sandbox.state import Sandbox
 from ai.backend.client.sandbox.web import Call, Routes, answer, nothing
 
 MAX_FILES: Final = 10
 """Files per request that managers up to 20.03 take."""
-
-PIECE: Final = 2**18
 
 
 def routes(sandbox: Sandbox) -> Routes:
@@ -61,6 +59,14 @@ def located(root: Path, path: str) -> Path:
         return inside(root, path)
     except ValueError:
         raise refused("Invalid relative path") from None
+
+
+def below(root: Path, path: str) -> Path:
+    """As :func:`located`, but not the folder itself."""
+    target = located(root, path)
+    if target == root:
+        raise refused("Invalid relative path")
+    return target
 
 
 def system_error(number: int, path: str) -> Problem:
@@ -142,7 +148,7 @@ async def rename_file(call: Call) -> web.Response:
         {"target_path": Field(text), "new_name": Field(text), "is_dir": Field(flag, False)}
     )  # fmt: skip
     root = root_of(call, WRITE)
-    source = located(root, given["target_path"])
+    source = below(root, given["target_path"])
     return _moved(root, source, located(root, str(source.parent.relative_to(root) / given["new_name"])))
 
 
@@ -151,11 +157,11 @@ async def move_file(call: Call) -> web.Response:
     root = root_of(call, WRITE)
     target = located(root, given["dst"])
     target.parent.mkdir(parents=True, exist_ok=True)
-    return _moved(root, located(root, given["src"]), target)
+    return _moved(root, below(root, given["src"]), target)
 
 
 def _moved(root: Path, source: Path, target: Path) -> web.Response:
-    if not source.exists() or source == root:
+    if not source.exists():
         raise system_error(errno.ENOENT, str(source.relative_to(root)))
     if target.exists() and not target.is_dir():
         raise system_error(errno.EEXIST, str(target.relative_to(root)))
@@ -166,7 +172,7 @@ def _moved(root: Path, source: Path, target: Path) -> web.Response:
 async def delete_files(call: Call) -> web.Response:
     given = await call.parameters({"files": Field(list_of(text)), "recursive": Field(flag, False)})
     root = root_of(call, WRITE)
-    targets = [located(root, path) for path in given["files"]]
+    targets = [below(root, path) for path in given["files"]]
     for target in targets:
         if target.is_dir() and not target.is_symlink():
             if not given["recursive"]:
@@ -182,18 +188,12 @@ async def delete_files(call: Call) -> web.Response:
 async def upload(call: Call) -> web.Response:
     root = root_of(call, WRITE)
     count = 0
-    async for part in await call.request.multipart():
-        if not isinstance(part, BodyPartReader):
-            continue
+    async for name, content in call.files():
         count += 1
         if count > MAX_FILES:
             raise invalid("Too many files!")
-        target = located(root, part.filename or "")
-        if target == root:
-            raise invalid("A file has no name")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            while piece := await part.read_chunk(PIECE):
+        with prepared(below(root, name)).open("wb") as file:
+            async for piece in content:
                 file.write(piece)
     return nothing(201)
 

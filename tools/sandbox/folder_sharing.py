@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session as Database
 from ai.backend.client.sandbox import model
 from ai.backend.client.sandbox.access import Identity
 from ai.backend.client.sandbox.folder_access import READ, accessible, named
-from ai.backend.client.sandbox.folders import PERMISSIONS
+from ai.backend.client.sandbox.folder_making import PERMISSIONS
 from ai.backend.client.sandbox.parameters import Field, choice, list_of, optional, text, uuid_value
 from ai.backend.client.sandbox.problems import Problem, invalid, not_found
 from ai.backend.client.sandbox.state import Sandbox

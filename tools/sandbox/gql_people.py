@@ -1,5 +1,6 @@
 """Root fields of GraphQL queries: domains, groups, users, keypairs and their policies."""
 
+# ruff: noqa: A002  # arguments are called what the schema calls them
 from __future__ import annotations
 
 import uuid
@@ -49,7 +50,7 @@ def _visible_groups(context: Context, domain_name: str | None) -> Query[model.Gr
     return query.filter_by(domain_name=domain_name) if domain_name else query
 
 
-def group(context: Context, id: Any, domain_name: str | None = None) -> model.Group | None:  # noqa: A002
+def group(context: Context, id: Any, domain_name: str | None = None) -> model.Group | None:
     number = uuid.UUID(str(id))
     found = _visible_groups(context, domain_name).filter_by(id=number).one_or_none()
     if found is None and context.caller.role == "user":
@@ -111,7 +112,7 @@ def users(context: Context, **arguments: Any) -> list[model.User]:
 
 
 def user_list(
-    context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,  # noqa: A002
+    context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,
     **arguments: Any,
 ) -> dict[str, Any]:  # fmt: skip
     return page(context, "User", _chosen_users(context, **arguments), limit, offset, filter, order)
@@ -144,7 +145,7 @@ def keypairs(
 
 
 def keypair_list(
-    context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,  # noqa: A002
+    context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,
     **arguments: Any,
 ) -> dict[str, Any]:  # fmt: skip
     return page(context, "KeyPair", keypairs(context, **arguments), limit, offset, filter, order)

@@ -1,5 +1,6 @@
 """Root fields of GraphQL queries: agents, images, presets, scaling groups."""
 
+# ruff: noqa: A002  # arguments are called what the schema calls them
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ def agents(context: Context, scaling_group: str | None = None, status: str | Non
 
 @superadmins
 def agent_list(
-    context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,  # noqa: A002
+    context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,
     scaling_group: str | None = None, status: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     return page(context, "Agent", _agents(context, scaling_group, status), limit, offset, filter, order)
@@ -46,7 +47,7 @@ def agent_summary(context: Context, agent_id: str) -> Agent | None:
 
 
 def agent_summary_list(
-    context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,  # noqa: A002
+    context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,
     scaling_group: str | None = None, status: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     return page(context, "Agent", _agents(context, scaling_group, status), limit, offset, filter, order)

@@ -1,5 +1,6 @@
 """Root fields of GraphQL queries: compute sessions, virtual folders, storage."""
 
+# ruff: noqa: A002  # arguments are called what the schema calls them
 from __future__ import annotations
 
 import shutil
@@ -38,7 +39,7 @@ def _sessions(
 def _session_list(kind: str) -> Resolver:
     @scoped("access_key")
     def resolve(
-        context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,  # noqa: A002
+        context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,
         order_key: str | None = None, order_asc: bool | None = None, **arguments: Any,
     ) -> dict[str, Any]:  # fmt: skip
         if order_key:
@@ -49,19 +50,19 @@ def _session_list(kind: str) -> Resolver:
 
 
 @scoped("access_key")
-def compute_session(context: Context, id: uuid.UUID, **scope: Any) -> model.Session | None:  # noqa: A002
+def compute_session(context: Context, id: uuid.UUID, **scope: Any) -> model.Session | None:
     return next((session for session in _sessions(context, **scope) if session.id == id), None)
 
 
 @scoped("access_key")
-def compute_container(context: Context, id: uuid.UUID, **scope: Any) -> model.Session | None:  # noqa: A002
+def compute_container(context: Context, id: uuid.UUID, **scope: Any) -> model.Session | None:
     return next((session for session in _sessions(context, **scope) if session.kernel_id == id), None)
 
 
 @scoped("access_key")
 def compute_container_list(
     context: Context, limit: int, offset: int, session_id: Any, role: str | None = None,
-    filter: str | None = None, order: str | None = None, **scope: Any,  # noqa: A002
+    filter: str | None = None, order: str | None = None, **scope: Any,
 ) -> dict[str, Any]:  # fmt: skip
     found = [
         session
@@ -84,7 +85,7 @@ def compute_sessions(context: Context, **scope: Any) -> list[model.Session]:
 
 def _folders(which: Callable[[Context, model.VFolder], bool]) -> Resolver:
     def resolve(
-        context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,  # noqa: A002
+        context: Context, limit: int, offset: int, filter: str | None = None, order: str | None = None,
         domain_name: str | None = None, group_id: Any = None, **_scope: Any,
     ) -> dict[str, Any]:  # fmt: skip
         query = context.database.query(model.VFolder).order_by(model.VFolder.created_at.desc())
@@ -113,7 +114,7 @@ def _is_in_project(context: Context, folder: model.VFolder) -> bool:
 
 
 @superadmins
-def vfolder(context: Context, id: str | None = None) -> model.VFolder | None:  # noqa: A002
+def vfolder(context: Context, id: str | None = None) -> model.VFolder | None:
     number = as_uuid(id or "")
     return context.database.get(model.VFolder, number) if number else None
 
@@ -146,7 +147,7 @@ def _volume(context: Context) -> dict[str, Any]:
 
 
 @superadmins
-def storage_volume(context: Context, id: str | None = None) -> dict[str, Any] | None:  # noqa: A002
+def storage_volume(context: Context, id: str | None = None) -> dict[str, Any] | None:
     if id != seed.VFOLDER_HOST:
         raise ValueError(f"no such storage volume: {id}")
     return _volume(context)

@@ -138,8 +138,7 @@ class Kernel:
         self.work.mkdir(parents=True, exist_ok=True)
         here, there = socket.socketpair()
         with there, self.log.open("ab") as log:
-            # Not asyncio's: that one starts a thread per process. This takes a few milliseconds.
-            self._process = subprocess.Popen(  # noqa: ASYNC220
+            self._process = subprocess.Popen(  # noqa: ASYNC220  # takes milliseconds; asyncio's has a thread per process
                 [sys.executable, "-u", str(RUNNER), str(there.fileno())],
                 cwd=self.work,
                 env=self.environ(),

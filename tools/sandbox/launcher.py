@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import subprocess
@@ -18,6 +19,7 @@ LAST_LINE: Final = "BACKEND_ENDPOINT"
 START_SECONDS: Final = 30.0
 END_SECONDS: Final = 10.0
 DEFAULT_API: Final = "v7.20230615"
+ACCOUNTS: Final = ("admin", "domain_admin", "user", "user2", "monitor")
 
 
 class SandboxError(RuntimeError):
@@ -57,11 +59,15 @@ class Sandbox:
         self.api = api
         self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline = -1
+        self._lifeline: io.FileIO | None = None
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.api} {self.environment.get(LAST_LINE, 'not started')}>"
 
     @property
     def endpoint(self) -> str:
         """Its URL."""
+        self._check_started()
         return self.environment["BACKEND_ENDPOINT"]
 
     @property
@@ -71,12 +77,19 @@ class Sandbox:
             raise RuntimeError("the sandbox does not run")
         return self._process.pid
 
+    def _check_started(self) -> None:
+        if not self.environment:
+            raise RuntimeError("the sandbox was not started: use `with Sandbox() as sandbox`, or start()")
+
     def keys(self, account: str = "admin") -> tuple[str, str]:
         """Access key and secret key of an account.
 
         Args:
             account: ``admin`` (a superadmin), ``domain_admin``, ``user``, ``user2`` or ``monitor``.
         """
+        self._check_started()
+        if account not in ACCOUNTS:
+            raise ValueError(f"account={account!r}: must be one of {', '.join(ACCOUNTS)}")
         prefix = "" if account == "admin" else account.upper() + "_"
         return (
             self.environment[f"BACKEND_{prefix}ACCESS_KEY"],
@@ -106,7 +119,9 @@ class Sandbox:
         Raises:
             SandboxError: It did not start.
         """
-        reading, self._lifeline = os.pipe()
+        reading, writing = os.pipe()
+        # A file, because in patched processes gevent's `os.close` closes only when its loop turns.
+        self._lifeline = io.FileIO(writing, "w")
         # A file and not a pipe: nobody reads it while the sandbox runs, and a full pipe would stop it.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `stop`
         try:
@@ -145,7 +160,8 @@ class Sandbox:
         process, self._process = self._process, None
         if process is None:
             return
-        os.close(self._lifeline)
+        if self._lifeline is not None:
+            self._lifeline.close()
         try:
             process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:

@@ -135,7 +135,7 @@ class Kernels:
             self._mount(session, kernel)
             await kernel.start()
         except (OSError, TimeoutError) as error:
-            log.exception("session %s", session.name)
+            log.warning("session %s did not start: %r", session.name, error)
             await kernel.end()
             if self._status(session.id) != "PREPARING":
                 return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Final
 
 from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox.folder_access import READ, Access, accessible, folder_named
 from ai.backend.client.sandbox.paths import is_clean
-from ai.backend.client.sandbox.problems import Problem, invalid, not_found
+from ai.backend.client.sandbox.problems import Problem, invalid, not_found, not_implemented
 from ai.backend.client.sandbox.web import Call
 
 WORK: Final = "/home/work/"
@@ -32,10 +33,8 @@ def mounts_of(
         ``{"id", "name", "host", "kernel_path", "mount_perm"}`` per folder.
 
     Raises:
-        Problem: 400 for a place that a folder must not be at, 404 for an unknown folder.
+        Problem: 400 for a place that a folder must not be at, 404 for an unknown folder, 501 for one in another.
     """
-    if len(set(places.values())) < len(places):
-        raise invalid("Duplicate alias folder name exists.")
     wanted: dict[str, Access] = {}
     for name in names:
         if name.startswith(PRIVATE):
@@ -47,12 +46,17 @@ def mounts_of(
     for access in accessible(database, call.caller):
         if access.is_owner and access.folder.user and access.folder.name.startswith(PRIVATE):
             wanted[access.folder.name] = access
+    at = {name: _place(name, places) for name in wanted}
+    if len(set(at.values())) < len(at):
+        raise invalid("Duplicate alias folder name exists.")
+    if any(inner.startswith(outer + "/") for inner in at.values() for outer in at.values()):
+        raise not_implemented("folders mounted inside others")
     return [
         {
             "id": access.folder.id.hex,
             "name": access.folder.name,
             "host": access.folder.host,
-            "kernel_path": _place(name, places),
+            "kernel_path": at[name],
             "mount_perm": access.permission,
         }
         for name, access in wanted.items()
@@ -63,4 +67,4 @@ def _place(name: str, places: Mapping[str, str]) -> str:
     relative = (places.get(name) or name).removeprefix(WORK)
     if not is_clean(relative):
         raise invalid(f"{relative} is reserved for internal path.")
-    return WORK + relative
+    return WORK + str(PurePosixPath(relative))

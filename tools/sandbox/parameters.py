@@ -16,6 +16,9 @@ REQUIRED: Final = object()
 LEFT_OUT: Final = object()
 """As a default: the key is missing from the result when it was not given."""
 
+BITS: Final = 64
+"""Of the database's whole numbers."""
+
 _TRUE: Final = ("t", "true", "y", "yes", "on", "1")
 _FALSE: Final = ("f", "false", "n", "no", "off", "0")
 
@@ -124,6 +127,8 @@ def whole(lowest: int | None = None, highest: int | None = None) -> Check:
             raise ValueError("value can't be converted to int") from None
         if isinstance(value, float) and not math.isclose(value, number):
             raise ValueError("value is not int")
+        if number.bit_length() >= BITS:
+            raise ValueError("value is too large")
         if lowest is not None and number < lowest:
             raise ValueError(f"value is less than {lowest}")
         if highest is not None and number > highest:

@@ -71,7 +71,7 @@ async def wrapped(call: Call) -> web.Response:
 async def _executed(call: Call) -> ExecutionResult:
     given = await call.parameters(QUERY)
     schema = schema_of(call.sandbox.v4)
-    document = _read(call.sandbox.v4, given["query"])
+    document = _document(call.sandbox.v4, given["query"])
     if isinstance(document, list):
         return ExecutionResult(None, document)
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
@@ -93,10 +93,10 @@ async def _executed(call: Call) -> ExecutionResult:
 
 
 @functools.lru_cache(MAX_DOCUMENTS)
-def _read(v4: bool, text: str) -> DocumentNode | list[GraphQLError]:
-    """A document that can be run, or what is wrong with it. Programs send the same few, and reading one is slow."""
+def _document(v4: bool, query: str) -> DocumentNode | list[GraphQLError]:
+    """A query that can be run, or what is wrong with it. Programs send the same few, and reading one is slow."""
     try:
-        document = parse(text)
+        document = parse(query)
     except GraphQLError as error:
         return [error]
     return validate(schema_of(v4), document) or document

@@ -55,9 +55,9 @@ class Channel:
         threading.Thread(target=self._flush_soon, daemon=True).start()
 
     def send(self, *message: Any) -> None:
-        """Send a message behind the output that was collected; together, because it costs the server half as much."""
         with self._lock:
-            self._put(*self._taken(), message)
+            self.flush()
+            self._put(message)
 
     def output(self, kind: str, text: str) -> None:
         with self._lock:
@@ -73,20 +73,15 @@ class Channel:
 
     def flush(self) -> None:
         with self._lock:
-            self._put(*self._taken())
+            if self._held:
+                text = "".join(self._held)
+                self._held.clear()
+                self._size = 0
+                self._put((self._kind, text))
 
-    def _taken(self) -> list[tuple[Any, ...]]:
-        if not self._held:
-            return []
-        text = "".join(self._held)
-        self._held.clear()
-        self._size = 0
-        return [(self._kind, text)]
-
-    def _put(self, *messages: tuple[Any, ...]) -> None:
-        lines = "".join(json.dumps(message) + "\n" for message in messages)
+    def _put(self, message: tuple[Any, ...]) -> None:
         try:
-            self._link.sendall(lines.encode())
+            self._link.sendall(json.dumps(message).encode() + b"\n")
         except OSError:  # the server is gone, and this process in a moment
             pass
 
@@ -134,10 +129,10 @@ class Input(io.TextIOBase):
     def close(self) -> None:
         """The interpreter's exit() closes it; the next cell may ask again."""
 
-    def readline(self, _size: int | None = -1) -> str:  # type: ignore[override]
+    def readline(self, _size: int | None = -1, /) -> str:  # type: ignore[override]  # as TextIOBase's own
         return self._ask("", False) + "\n"
 
-    def read(self, _size: int | None = -1) -> str:
+    def read(self, _size: int | None = -1, /) -> str:
         return self.readline()
 
 
@@ -304,12 +299,7 @@ class Runner:
         self._channel = Channel(link)
         self._answers: SimpleQueue[str] = SimpleQueue()
         self._work: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-        sys.stdout = io.TextIOWrapper(
-            Output(self._channel, "stdout", 1), "utf-8", "backslashreplace", write_through=True
-        )
-        sys.stderr = io.TextIOWrapper(
-            Output(self._channel, "stderr", 2), "utf-8", "backslashreplace", write_through=True
-        )
+        sys.stdout, sys.stderr = self._stream("stdout", 1), self._stream("stderr", 2)
         self._interpreter = Interpreter(self._channel, self._answers)
         self._shell = Shell(self._channel)
         self._busy = False

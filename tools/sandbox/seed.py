@@ -86,8 +86,12 @@ def new_keys() -> tuple[str, str]:
     return "AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30)
 
 
-def fill(database: Database) -> dict[str, Account]:
+def fill(database: Database, rate_limit: int) -> dict[str, Account]:
     """Put the first rows in.
+
+    Args:
+        database: Where to put them.
+        rate_limit: Calls per 15 minutes that each key may make.
 
     Returns:
         The accounts, by the local part of their e-mail address.
@@ -134,10 +138,10 @@ def fill(database: Database) -> dict[str, Account]:
         database.add(image)
         database.add_all(model.ImageAlias(alias=alias, image=image.id) for alias in aliases)
     database.flush()
-    return {name: _add_user(database, name, role, group.id) for name, role in ROLES.items()}
+    return {name: _add_user(database, name, role, group.id, rate_limit) for name, role in ROLES.items()}
 
 
-def _add_user(database: Database, name: str, role: str, group: uuid.UUID) -> Account:
+def _add_user(database: Database, name: str, role: str, group: uuid.UUID, rate_limit: int) -> Account:
     access_key, secret_key = new_keys()
     account = Account(f"{name}@sandbox.example", secrets.token_urlsafe(12), role, access_key, secret_key)
     user = model.User(
@@ -158,6 +162,7 @@ def _add_user(database: Database, name: str, role: str, group: uuid.UUID) -> Acc
             user_id=account.email,
             user=user.uuid,
             is_admin=role in ("superadmin", "admin"),
+            rate_limit=rate_limit,
         )
     )
     database.add(model.Membership(group_id=group, user_id=user.uuid))

@@ -27,7 +27,7 @@ from ai.backend.client.sandbox import (
     templates,
 )
 from ai.backend.client.sandbox.access import Gate
-from ai.backend.client.sandbox.problems import Problem
+from ai.backend.client.sandbox.problems import Problem, invalid
 from ai.backend.client.sandbox.state import ACCEPTED, Sandbox
 from ai.backend.client.sandbox.web import MAX_BODY, Call, Handler, Role, Routes, Rule
 
@@ -117,8 +117,15 @@ async def _answered(request: web.Request, handler: HttpHandler) -> web.StreamRes
         raise Problem("method-not-allowed") from None
     except web.HTTPException:
         raise Problem("generic-bad-request") from None
-    except (Problem, ConnectionResetError):
+    except (Problem, ConnectionError):
         raise
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON may hold and nothing else does
+        raise invalid("a text that is not Unicode") from None
+    except RecursionError:
+        raise invalid("nested too deeply") from None
+    except OSError as error:  # of a file that the request names: too long a name, a directory in place of a file
+        log.warning("%s %s: %s", request.method, request.path, error)
+        raise Problem("internal-server-error", error.strerror) from None
     except Exception:
         log.exception("%s %s", request.method, request.path)
         raise Problem("internal-server-error") from None

@@ -10,12 +10,12 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from aiohttp import BodyPartReader, MultipartWriter, web
+from aiohttp import MultipartWriter, web
 
 from ai.backend.client.sandbox.kernels import Kernel
 from ai.backend.client.sandbox.mounts import WORK
 from ai.backend.client.sandbox.parameters import Field, list_of, text
-from ai.backend.client.sandbox.paths import inside
+from ai.backend.client.sandbox.paths import inside, prepared
 from ai.backend.client.sandbox.problems import Problem, agent_failure, invalid
 from ai.backend.client.sandbox.sessions import running
 from ai.backend.client.sandbox.state import Sandbox
@@ -68,26 +68,16 @@ def _checked(root: Path, path: str) -> Path:
 
 async def upload(call: Call) -> web.Response:
     kernel = running(call)
-    if not call.request.content_type.startswith("multipart/"):
-        raise Problem("internal-server-error")
     count = 0
-    async for part in await call.request.multipart():
-        if not isinstance(part, BodyPartReader):
-            continue
+    async for name, content in call.files():
         count += 1
         if count > MAX_UPLOADS:
             raise invalid("Too many files")
-        data = bytes(await part.read(decode=True))
+        data = b"".join([piece async for piece in content])
         if len(data) >= MAX_BYTES:
             raise invalid("Too large file")
-        target = located(kernel, part.filename or "")
-        await asyncio.to_thread(_write, target, data)
+        await asyncio.to_thread(lambda target, data: prepared(target).write_bytes(data), located(kernel, name), data)
     return nothing()
-
-
-def _write(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(data)
 
 
 async def download(call: Call) -> web.Response:
@@ -130,6 +120,8 @@ async def download_single(call: Call) -> web.Response:
 async def list_files(call: Call) -> web.Response:
     given = await call.json()
     path = given.get("path", ".")
+    if not isinstance(path, str):
+        raise invalid("path is not a text")
     kernel = running(call)
     target = located(kernel, path)
     try:

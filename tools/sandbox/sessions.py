@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,13 +12,20 @@ from ai.backend.client.sandbox import lifecycle, model
 from ai.backend.client.sandbox.creation import create_from_template, create_session
 from ai.backend.client.sandbox.kernels import Kernel
 from ai.backend.client.sandbox.lookup import NAME, find, session_named
-from ai.backend.client.sandbox.parameters import Field, flag, optional, pattern, text
+from ai.backend.client.sandbox.parameters import Field, blank_text, checked, flag, optional, pattern, text, whole
 from ai.backend.client.sandbox.problems import Problem, invalid
 from ai.backend.client.sandbox.slots import shown
 from ai.backend.client.sandbox.state import Sandbox
 from ai.backend.client.sandbox.web import Call, Routes, answer, missing, nothing
 
 MODES: Final = ("query", "batch", "complete", "continue", "input")
+PLACE: Final = {
+    "row": Field(optional(whole(0)), None),
+    "col": Field(optional(whole(0)), None),
+    "line": Field(optional(blank_text), None),
+}
+"""Where a line is to be completed."""
+
 OWNER: Final = {"owner_access_key": Field(optional(text), None)}
 
 
@@ -28,6 +36,13 @@ def routes(sandbox: Sandbox) -> Routes:
     one = base + "/{name}"
     create = (f"POST {base}", f"POST {base}/create" if sandbox.v4 else f"POST {base}/_/create")
     table.add(*create, writes=True)(create_session)
+    table.add(f"GET {one}")(info)
+    table.add(f"PATCH {one}")(restart)
+    table.add(f"DELETE {one}")(destroy)
+    table.add(f"POST {one}")(execute)
+    table.add(f"POST {one}/interrupt")(interrupt)
+    table.add(f"POST {one}/complete")(complete)
+    table.add(f"GET {one}/logs")(logs)
     if not sandbox.v4:
         table.add(f"GET {base}/_/match")(match)
         table.add(f"POST {base}/_/create-from-template", writes=True)(create_from_template)
@@ -39,13 +54,6 @@ def routes(sandbox: Sandbox) -> Routes:
         table.add(f"GET {one}/commit")(commit_status)
         table.add(f"POST {one}/commit", writes=True)(missing("commit"))
         table.add(f"POST {one}/start-service", f"POST {one}/shutdown-service")(missing("services in sessions"))
-    table.add(f"GET {one}")(info)
-    table.add(f"PATCH {one}")(restart)
-    table.add(f"DELETE {one}")(destroy)
-    table.add(f"POST {one}")(execute)
-    table.add(f"POST {one}/interrupt")(interrupt)
-    table.add(f"POST {one}/complete")(complete)
-    table.add(f"GET {one}/logs")(logs)
     return table
 
 
@@ -143,24 +151,40 @@ async def execute(call: Call) -> web.Response:
     ):
         if not condition:
             raise invalid(message)
-    mode, code, options = given["mode"], given.get("code") or "", given.get("options") or {}
+    mode, run_id, (code, options) = given["mode"], given["runId"], code_and_options(given)
     if mode == "complete":
         return answer({"result": await _completions(kernel, code, options)})
-    return answer({"result": await kernel.execute(mode, given["runId"], code, options)})
+    if run_id is not None and not isinstance(run_id, str):
+        raise invalid("runId is not a text")
+    return answer({"result": await kernel.execute(mode, run_id, code, options)})
+
+
+def code_and_options(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a request says to run.
+
+    Raises:
+        Problem: 400.
+    """
+    code, options = given.get("code") or "", given.get("options") or {}
+    if not isinstance(code, str):
+        raise invalid("code is not a text")
+    if not isinstance(options, dict):
+        raise invalid("options is not an object")
+    return code, options
 
 
 async def complete(call: Call) -> web.Response:
     given = await call.json()
-    kernel = running(call)
-    return answer({"result": await _completions(kernel, given.get("code") or "", given.get("options") or {})})
+    return answer({"result": await _completions(running(call), *code_and_options(given))})
 
 
 async def _completions(kernel: Kernel, code: str, options: dict[str, Any]) -> dict[str, Any]:
     lines = code.split("\n")
-    row, column = int(options.get("row") or 0), options.get("col")
-    line = options.get("line") or (lines[row] if row < len(lines) else "")
-    if column and int(column) <= len(line):
-        line = line[: int(column)]
+    place = checked(options, PLACE, extra=True)
+    row, column = place["row"] or 0, place["col"]
+    line = place["line"] or (lines[row] if row < len(lines) else "")
+    if column and column <= len(line):
+        line = line[:column]
     return {"status": "finished", "completions": await kernel.complete(line)}
 
 

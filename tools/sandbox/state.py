@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
+import sqlite3
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -127,12 +128,15 @@ class Sandbox:
             Problem: What ``look_up`` raises; that is not remembered.
         """
         key = (look_up, *what)
-        if key not in self._recalled:
+        found: Found
+        try:
+            found = self._recalled[key]
+        except KeyError:
+            with self.read() as database:
+                found = look_up(database, *what)
             if len(self._recalled) >= MAX_RECALLED:
                 self._recalled.clear()
-            with self.read() as database:
-                self._recalled[key] = look_up(database, *what)
-        found: Found = self._recalled[key]
+            self._recalled[key] = found
         return found
 
 
@@ -146,13 +150,11 @@ def new_sandbox(settings: Settings) -> Sandbox:
     model.Base.metadata.create_all(engine)
     databases = sessionmaker(engine, expire_on_commit=False)
     with databases.begin() as database:
-        accounts = seed.fill(database)
-        for keypair in database.query(model.KeyPair):
-            keypair.rate_limit = settings.rate_limit
+        accounts = seed.fill(database, settings.rate_limit)
     return Sandbox(settings, databases, accounts)
 
 
-def _prepare(connection: object, _record: object) -> None:
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     # The file lives as long as the process: nothing has to survive a crash.
     for pragma in ("journal_mode=MEMORY", "synchronous=OFF", "case_sensitive_like=ON"):
-        connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+        connection.execute(f"PRAGMA {pragma}")

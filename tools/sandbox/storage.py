@@ -18,12 +18,12 @@ from aiohttp import web
 
 from ai.backend.client.sandbox import model, seed
 from ai.backend.client.sandbox.folder_access import READ, WRITE, named
-from ai.backend.client.sandbox.folder_files import PIECE, refused
+from ai.backend.client.sandbox.folder_files import refused
 from ai.backend.client.sandbox.parameters import Field, checked, flag, optional, text, whole
 from ai.backend.client.sandbox.paths import inside, is_clean
 from ai.backend.client.sandbox.problems import MEDIA_TYPE, Problem, invalid
 from ai.backend.client.sandbox.state import RELEASES, Sandbox
-from ai.backend.client.sandbox.web import Call, Routes, answer
+from ai.backend.client.sandbox.web import PIECE, Call, Routes, answer
 
 BASE: Final = "/storage"
 TOKEN_SECONDS: Final = 24 * 3600
@@ -102,7 +102,7 @@ def _encoded(data: bytes) -> str:
 def _claims(sandbox: Sandbox, token: str, operation: str) -> dict[str, Any]:
     signed, _, signature = token.rpartition(".")
     expected = _encoded(hmac.digest(sandbox.token_key, signed.encode(), "sha256"))
-    if not hmac.compare_digest(expected, signature):
+    if not hmac.compare_digest(expected.encode(), signature.encode()):
         raise bad_token("cannot decode the given value as JSON web token")
     body = signed.partition(".")[2]
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))

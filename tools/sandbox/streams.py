@@ -1,20 +1,10 @@
-"""Streams: events by SSE, runs of code and terminals by WebSocket, logs of tasks."""
+"""Streams: events by SSE, runs of code by WebSocket, logs of tasks. Terminals: terminals.py."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
-import errno
-import fcntl
 import json
-import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,19 +13,17 @@ from aiohttp import WSMsgType, web
 from ai.backend.client.sandbox import model
 from ai.backend.client.sandbox.events import Event
 from ai.backend.client.sandbox.folder_access import content_of
-from ai.backend.client.sandbox.kernels import RUNNER, Kernel
+from ai.backend.client.sandbox.kernels import Kernel
 from ai.backend.client.sandbox.parameters import Field, choice, optional, text, uuid_value
 from ai.backend.client.sandbox.problems import Problem, not_found
-from ai.backend.client.sandbox.sessions import running
+from ai.backend.client.sandbox.sessions import code_and_options, running
 from ai.backend.client.sandbox.state import Sandbox
 from ai.backend.client.sandbox.tasks import STARTED
+from ai.backend.client.sandbox.terminals import terminal
 from ai.backend.client.sandbox.web import Call, Routes, answer, missing
 
 EXECUTE_SECONDS: Final = 0.2
 PING_SECONDS: Final = 10.0
-SHELL: Final = ("/bin/bash", "--norc", "-i")
-SIMPLE_SHELL: Final = ("/bin/sh", "-i")
-READ_BYTES: Final = 65536
 EVENTS: Final = {
     "name": Field(text, "*", ("name", "sessionName")),
     "owner": Field(optional(text), None, ("ownerAccessKey",)),
@@ -78,7 +66,7 @@ async def session_events(call: Call) -> web.StreamResponse:
                 raise not_found("user group (or project)")
 
     response = _event_stream()
-    with call.sandbox.events.listen() as queue, contextlib.suppress(ConnectionResetError):
+    with call.sandbox.events.listen() as queue, contextlib.suppress(ConnectionError):
         await response.prepare(call.request)
         while True:
             try:
@@ -121,7 +109,7 @@ async def background_task(call: Call) -> web.StreamResponse:
     if task is None:
         raise not_found("background task", data="No such background task.")
     response = _event_stream()
-    with call.sandbox.events.listen() as queue, contextlib.suppress(ConnectionResetError):
+    with call.sandbox.events.listen() as queue, contextlib.suppress(ConnectionError):
         await response.prepare(call.request)
         if task.status != STARTED:
             await response.write(_lines(f"bgtask_{task.status}", task.described(task_id)))
@@ -176,14 +164,14 @@ async def execute(call: Call) -> web.WebSocketResponse:
     reading = asyncio.create_task(_read_texts(socket, inbox))
     try:
         request = json.loads(await inbox.get() or "{}")
-        mode, code = request["mode"], request["code"]
-        if mode not in ("query", "batch"):
+        if request["mode"] not in ("query", "batch"):
             raise ValueError("mode has an invalid value.")
-        await _follow(socket, kernel, inbox, (mode, code, request.get("options") or {}))
-    except (ValueError, KeyError, TypeError) as error:
+        await _follow(socket, kernel, inbox, (request["mode"], *code_and_options(request)))
+    except (ValueError, KeyError, TypeError, RecursionError, Problem) as error:
         if not socket.closed:
-            await socket.send_json({"status": "error", "msg": str(error)})
-    except ConnectionResetError:
+            message = error.message if isinstance(error, Problem) else str(error)
+            await socket.send_json({"status": "error", "msg": message})
+    except ConnectionError:
         pass
     finally:
         reading.cancel()
@@ -221,116 +209,6 @@ async def _follow(
                     break
                 mode, text_ = "input", answer_
             result = await kernel.execute(mode, run_id, text_, {}, EXECUTE_SECONDS)
-    except ConnectionResetError:
+    except ConnectionError:
         pass
     kernel.forget(run_id)
-
-
-async def terminal(call: Call) -> web.WebSocketResponse:
-    """A shell on a pseudo-terminal of its own, in the session's folder."""
-    kernel = running(call)
-    socket = web.WebSocketResponse(compress=False)
-    await socket.prepare(call.request)
-    shell = _Terminal(kernel)
-    out = asyncio.create_task(_send_output(socket, shell))
-    try:
-        async for message in socket:
-            if message.type is not WSMsgType.TEXT:
-                continue
-            restarted = await _receive_input(call, shell, message.data)
-            if restarted:
-                shell.close()
-                await out
-                shell = _Terminal(kernel)
-                out = asyncio.create_task(_send_output(socket, shell))
-    finally:
-        shell.close()
-        await out
-    return socket
-
-
-async def _receive_input(call: Call, shell: _Terminal, text_: str) -> bool:
-    """Handle a frame. True: the session was restarted, and the terminal with it."""
-    try:
-        frame = json.loads(text_)
-        kind = frame["type"]
-        if kind == "stdin":
-            shell.write(base64.b64decode(frame["chars"], validate=True))
-        elif kind == "resize":
-            shell.resize(int(frame["rows"]), int(frame["cols"]))
-        elif kind == "restart":
-            await call.sandbox.kernels.restart(shell.kernel.session_id)
-            return True
-    except (ValueError, KeyError, TypeError, binascii.Error, OSError):
-        return False
-    return False
-
-
-async def _send_output(socket: web.WebSocketResponse, shell: _Terminal) -> None:
-    try:
-        while data := await shell.read():
-            await socket.send_json({"type": "out", "data": base64.b64encode(data).decode()})
-    except (ConnectionResetError, RuntimeError):
-        pass
-    finally:
-        if not shell.closed:  # the shell has ended by itself
-            await socket.close()
-
-
-class _Terminal:
-    """A shell and its pseudo-terminal."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
-        self.closed = False
-        self._master, slave = pty.openpty()
-        os.set_blocking(self._master, False)
-        shell = SHELL if os.access(SHELL[0], os.X_OK) else SIMPLE_SHELL
-        try:
-            # The runner makes the terminal the shell's own, which can only be done in the new process.
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(RUNNER), "--terminal", *shell],
-                stdin=slave,
-                stdout=slave,
-                stderr=slave,
-                cwd=kernel.work,
-                env={**kernel.environ(), "TERM": "xterm-256color"},
-            )
-        finally:
-            os.close(slave)
-        self._output: asyncio.Queue[bytes] = asyncio.Queue()
-        asyncio.get_running_loop().add_reader(self._master, self._readable)
-
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._master, READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno != errno.EIO:  # the way that a terminal says that nobody has it open
-                raise
-            data = b""
-        self._output.put_nowait(data)
-        if not data:
-            asyncio.get_running_loop().remove_reader(self._master)
-
-    async def read(self) -> bytes:
-        """What the shell writes; empty at its end."""
-        return await self._output.get()
-
-    def write(self, data: bytes) -> None:
-        os.write(self._master, data)
-
-    def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def close(self) -> None:
-        """End the shell. Safe to repeat."""
-        if self.closed:
-            return
-        self.closed = True
-        self._output.put_nowait(b"")
-        asyncio.get_running_loop().remove_reader(self._master)
-        os.close(self._master)  # hangs up on whatever runs on it
-        self._process.kill()
-        self._process.wait()

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-import yaml
 from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
@@ -49,6 +48,8 @@ def _payload(payload: str) -> list[Mapping[str, Any]]:
     Raises:
         Problem: 400.
     """
+    import yaml  # not before it is needed: starts are quicker
+
     try:
         body = yaml.safe_load(payload)  # JSON is YAML, too
     except yaml.YAMLError:

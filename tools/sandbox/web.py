@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ai.backend.client.sandbox.access import Identity
 from ai.backend.client.sandbox.parameters import Schema, checked
@@ -18,6 +19,9 @@ from ai.backend.client.sandbox.state import Sandbox
 NO_CONTENT: Final = 204
 MAX_BODY: Final = 64 * 2**20
 """Bytes of a request's body that are read at once; uploads are read in pieces."""
+
+PIECE: Final = 2**18
+"""Bytes that are read or sent at once."""
 
 
 class Role(Enum):
@@ -49,16 +53,19 @@ class Call:
         """A variable part of the path."""
         return self.request.match_info[name]
 
-    async def json(self) -> Any:
-        """The body, which must be JSON.
+    async def json(self) -> dict[str, Any]:
+        """The body, which must be a JSON object.
 
         Raises:
             Problem: 400.
         """
         try:
-            return json.loads(await self.request.text())
+            given = json.loads(await self.request.text())
         except ValueError as error:
             raise invalid(str(error)) from None
+        if not isinstance(given, dict):
+            raise invalid("the body is not an object")
+        return given
 
     async def parameters(self, schema: Schema, *, extra: bool = False) -> dict[str, Any]:
         """The parameters: from the body if there is one, else from the query string."""
@@ -71,6 +78,29 @@ class Call:
         else:
             given = dict(self.request.query)
         return checked(given, schema, extra=extra)
+
+    async def files(self) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+        """Names and contents of the files of an upload; each content has to be read before the next file.
+
+        Raises:
+            Problem: 400 for a body that cannot be read; 500, as from managers, for one of another kind.
+        """
+        if not self.request.content_type.startswith("multipart/"):
+            raise Problem("internal-server-error")
+        try:
+            async for part in await self.request.multipart():
+                if isinstance(part, BodyPartReader):
+                    yield part.filename or "", _pieces(part)
+        except (ValueError, HttpProcessingError):
+            raise invalid("Malformed body") from None
+
+
+async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
+    try:
+        while piece := await part.read_chunk(PIECE):
+            yield piece
+    except ValueError:
+        raise invalid("Malformed body") from None
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
