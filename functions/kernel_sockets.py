@@ -34,7 +34,7 @@ GIVEN_UP = frozenset({"error", "server-restarting"})
 
 LAST_STATUSES = frozenset({"finished", "exec-timeout", *GIVEN_UP})
 
-MAX_CELLS = 1 << 16
+MAX_CELLS = (1 << 16) - 1
 """Rows and columns of a terminal at most: 16 bits each in the system's own call."""
 
 
