@@ -178,3 +178,14 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(folders):
     _, errors = process.communicate(timeout=HANG)
     assert errors == ""
     assert not folders()
+
+
+def test_without_the_extra_it_says_what_is_missing(tmp_path):
+    blocker = tmp_path / "sitecustomize.py"
+    blocker.write_text("import sys\nsys.modules['aiohttp'] = None\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [*COMMAND, "--port", "0"], env=environment, capture_output=True, text=True, timeout=HANG, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "[sandbox] ERROR: there is no aiohttp: install the client with its extra `sandbox`\n"

@@ -7,7 +7,7 @@ sent::
     from ai.backend.client.sandbox import Sandbox
 
     with Sandbox() as sandbox, Session(config=sandbox.config()) as session:
-        kernel = session.Kernel.get_or_create("python:3.9-ubuntu20.04")
+        kernel = session.Kernel.get_or_create("python")
         print(kernel.execute(code="1 + 1"))
 
 With pytest: ``pytest_plugins = ["ai.backend.client.sandbox.fixtures"]`` and the fixtures of that module. From a shell:
