@@ -20,7 +20,13 @@ from support.faults import FaultServer
 from support.runtimes import RUNTIMES, Runtime, available
 from support.scripts import CLEAN
 
-LIVE = Path(__file__).parent / "live"
+TOGETHER = {
+    "tests/live/": "cluster",
+    "tests/sandbox/test_parity.py": "cluster",
+    "tests/sandbox/test_vendor.py": "vendor",
+    "tests/unit/test_packaging.py": "wheel",
+}
+"""Tests that one process runs, in turn: they share what does not bear two at once, or takes long to make."""
 
 _numbers = itertools.count(1)
 
@@ -30,14 +36,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write recorded test data anew instead of comparing")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below `tests/live` is live, and what is live runs in one process: it shares a cluster."""
-    for item in items:
-        if LIVE in item.path.parents:
-            item.add_marker(pytest.mark.live)
-        if item.get_closest_marker("live"):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each test goes to any process, but what is in :data:`TOGETHER` to one. (xdist's own groups need pytest < 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not there for mypy
+        def _split_scope(self, nodeid: str) -> str:
+            return next((group for path, group in TOGETHER.items() if nodeid.startswith(path)), nodeid)
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture

@@ -16,8 +16,6 @@ import pytest
 import ai.backend
 import ai.backend.client
 
-pytestmark = pytest.mark.xdist_group("wheel")  # it is built once
-
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {
     "ai/backend/client": "client",
