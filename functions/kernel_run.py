@@ -149,8 +149,8 @@ def run(
 
     Cancelling the call, or Ctrl-C, interrupts the code too, within two seconds, and hears the run out in the
     background: a run whose end nobody asks for blocks the session for later ones. Ctrl-C in a blocking call waits for
-    that, 5 s at most, unless it comes again. Not idempotent. ``POST P`` again and
-    again; ``POST P/interrupt`` where it says so.
+    that, 5 s at most, unless it comes again. Not idempotent. ``POST P`` again and again; ``POST P/interrupt`` where it
+    says so.
     """
     options = _options(mode, code, clean, build, build_log, exec)
     if timeout is not None and (

@@ -19,7 +19,7 @@ import pytest
 
 from ai.backend.client.exceptions import BackendAPIError, TargetExists
 from ai.backend.client.session import Session
-from support.cluster import delete_folder
+from support.cluster import delete_folder, until_deleted
 from support.moving import leftovers
 from support.scripts import Script
 from support.waiting import until
@@ -255,5 +255,9 @@ def test_the_web_server_opens_the_doors_too(live_config, tmp_path):
             assert session.VFolder(name).upload(["file"], basedir=tmp_path, chunk_size=MIB) == ["file"]
             assert session.VFolder(name).download(["file"], basedir=tmp_path / "out")
         finally:
-            delete_folder(session, name)
+            session.VFolder(name).delete()
+    # Past the web server, which garbles a request without a body now and then.
+    keys = {key: os.environ[f"BACKEND_USER_{key.upper()}"] for key in ("access_key", "secret_key")}
+    with Session(config=live_config(**keys)) as same_user:
+        until_deleted(same_user, name)
     assert digest(tmp_path / "out" / "file") == digest(tmp_path / "file")

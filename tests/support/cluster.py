@@ -18,10 +18,15 @@ RESOURCES = {"cpu": 1, "mem": "256m"}
 
 
 def delete_folder(caller: Any, name: str) -> None:
-    """Delete a virtual folder, and wait until it is gone.
+    """Delete a virtual folder, and wait until it is gone."""
+    caller.VFolder(name).delete()
+    until_deleted(caller, name)
+
+
+def until_deleted(caller: Any, name: str) -> None:
+    """Wait until a virtual folder is gone.
 
     While 23.09 still deletes one, the next change to folders fails now and then: of two transactions on the same
     table the manager gives one up, and answers 500.
     """
-    caller.VFolder(name).delete()
     until(lambda: name not in [folder["name"] for folder in caller.VFolder.list()], f"{name} is gone", 30.0)
