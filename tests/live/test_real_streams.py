@@ -299,7 +299,9 @@ def test_through_the_web_server(runtime, live_config, tokens):
         runtime.value(tunnel.open)
         assert in_thread(ssh_banner, tunnel.address).startswith(b"SSH-2.0-")
         runtime.value(tunnel.close)
-        runtime.outcome(kernel.destroy)
+        # The web server of 23.09 garbles a request without a body now and then.
+        while "Malformed body" in str(runtime.outcome(kernel.destroy)):
+            pass
         reading = read(runtime, events, lambda event: event.event == "session_terminated")
         assert reading.error is None
         assert {"kernel_preparing", "kernel_creating"} == {event.event for event in reading.items[:2]}  # in any order

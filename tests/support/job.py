@@ -119,8 +119,8 @@ def many_sessions(runtime: Runtime, config: Any, names: Sequence[str]) -> None:
         assert [kernel.kernel_id for kernel in kernels] == list(names)
         codes = [f"print('{name}')" for name in names]
         pairs = zip(kernels, codes, strict=True)
-        results = runtime.outcomes([partial(kernel.execute, secrets.token_hex(8), code) for kernel, code in pairs])
-        assert [result["console"][0][1] for result in results] == [f"{name}\n" for name in names]
+        results = runtime.outcomes([partial(kernel.run, code) for kernel, code in pairs])
+        assert [result.stdout for result in results] == [f"{name}\n" for name in names]
         assert all(isinstance(outcome, dict) for outcome in runtime.outcomes([kernel.destroy for kernel in kernels]))
 
 
