@@ -21,10 +21,13 @@ class Control:
 
     Attributes:
         is_stopped: Whether nobody waits for the run any more.
+        rest: Makes a recipe that interrupts the code and hears it out, for a run that ended without doing so. None
+            before the run has begun.
     """
 
     def __init__(self) -> None:
         self.is_stopped = False
+        self.rest: Callable[[], Recipe[None]] | None = None
 
     def stop(self) -> None:
         """Nobody waits for it."""

@@ -20,7 +20,7 @@ from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.actors.channel import following
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import monotonic
-from ai.backend.client.exceptions import BackendError, DeadlineExceeded, InvalidArgument, InvalidReply
+from ai.backend.client.exceptions import ActorCrashed, BackendError, DeadlineExceeded, InvalidArgument, InvalidReply
 from ai.backend.client.functions import _inputs
 from ai.backend.client.functions._execute import run_body
 from ai.backend.client.functions._identity import SessionIdentity, request_about
@@ -166,6 +166,7 @@ def run(
     control = _control or Control()
     if control.is_stopped:
         return result  # before anything was sent
+    control.rest = lambda: _wind_up_elsewhere(kernel, progress, result)
     try:
         while not progress.over and not control.is_stopped:
             items = yield from _take_step(kernel, progress, result)
@@ -281,6 +282,12 @@ def _prompt(result: RunResult) -> str:
     return result.stdout.rpartition("\n")[2]
 
 
+def _wind_up_elsewhere(kernel: SessionIdentity[Any], progress: _Progress, result: RunResult) -> Recipe[None]:
+    """:func:`_wind_up` for a run that crashed, perhaps in a step that it had sent: that one is not sent again."""
+    progress.step = run_body(result.run_id, "", "continue", None)
+    yield from _wind_up(kernel, progress, result)
+
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -294,12 +301,12 @@ class _Stoppable(BoundFunction[P, T]):
         The call is not cut off in the middle of a step (of about two seconds): the server would go on with that step,
         and two steps at once confuse it.
         """
-        _, future = self._start(args, kwargs)
-        return future
+        return self._start(args, kwargs, Control())[1]
 
-    def _start(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[CallFuture[T], CallFuture[T]]:
+    def _start(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], control: Control
+    ) -> tuple[CallFuture[T], CallFuture[T]]:
         """Start the run. Returns the future of the call behind it, and that of who wants to know."""
-        control = Control()
         options = {**kwargs, "_control": control}
         inputs = options.get("inputs")
         if isinstance(inputs, Iterator):
@@ -316,13 +323,16 @@ class BlockingRunFunction(_Stoppable[P, T], BlockingFunction[P, T]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """:meth:`submit`, and wait. Ctrl-C waits for the end of the code that it interrupts, unless it comes again."""
-        call, future = self._start(args, kwargs)
+        control = Control()
+        call, future = self._start(args, kwargs, control)
         try:
             value: T = self._session._wait(future)
         except KeyboardInterrupt:
             # Most often the session is closed next, which would end the call as it is.
-            with contextlib.suppress(TimeoutError, CancelledError):
-                call.exception(LAST_WAIT)
+            with contextlib.suppress(TimeoutError, CancelledError, BackendError):
+                # In a patched process the signal may strike the hub's own work on the call, which then has crashed.
+                if isinstance(call.exception(LAST_WAIT), ActorCrashed) and control.rest is not None:
+                    self._session._submit(self._function.__name__, self._proxy, control.rest()).exception(LAST_WAIT)
             raise
         return value
 
