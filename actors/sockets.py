@@ -131,7 +131,6 @@ class HubSocket:
         self._timeout: float | None = None
         self._reader: Any = None
         self._timer: Any = None
-        self._writer: Any = None
         self._write_watcher: Any = None
         self._files = 0
         self._closing = False
@@ -246,39 +245,10 @@ class HubSocket:
             return 0
         return sent
 
-    def _writable(self) -> None:
-        self._hub.in_turn = True
-        writer = self._writer
-        if writer is not None:
-            writer.switch(True)
-        elif self._write_watcher is not None:
-            self._write_watcher.stop()
-
-    def _too_late_to_write(self) -> None:
-        self._hub.in_turn = True
-        writer = self._writer
-        if writer is not None:
-            writer.switch(False)
-
     def _wait_writable(self) -> None:
-        watcher = self._write_watcher
-        if watcher is None:
-            watcher = self._write_watcher = self._hub.loop.io(self._raw.fileno(), WRITE, ref=False)
-        timer = None if self._timeout is None else self._hub.loop.timer(self._timeout, ref=False)
-        if timer is not None:
-            timer.start(self._too_late_to_write)
-        watcher.start(self._writable)
-        self._writer = greenlet.getcurrent()
-        try:
-            ready = self._hub.park()
-        finally:
-            self._writer = None
-            watcher.stop()
-            if timer is not None:
-                timer.stop()
-                timer.close()
-        if not ready:
-            raise TimeoutError("timed out")
+        if self._write_watcher is None:
+            self._write_watcher = self._hub.loop.io(self._raw.fileno(), WRITE, ref=False)
+        gevent.socket.wait(self._write_watcher, timeout=self._timeout, timeout_exc=TimeoutError("timed out"))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Write everything."""

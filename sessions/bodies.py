@@ -173,7 +173,6 @@ class _StreamWay(ShortWay):
         for piece in body:
             if listens and sock.stale:
                 part = sock.recv(RECV)
-                sock.rearm()
                 heard = without_interim(heard + part)
                 if not part or not INTERIM.startswith(heard[: len(INTERIM)]) or len(heard) > HEAD_LIMIT:
                     return False, heard

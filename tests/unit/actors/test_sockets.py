@@ -486,7 +486,7 @@ def test_a_close_under_a_writer_stops_watching(hub, in_lane, start_lane, on_hub,
     sock = in_lane(connect, hub, serve(lambda _: held.wait(LIMIT)), LIMIT)
     in_lane(sock.settimeout, 0.3)
     writing = start_lane(sock.sendall, bytes(LARGE))
-    until(lambda: on_hub(lambda: sock._writer is not None), "the writer waits")
+    until(lambda: on_hub(lambda: sock._write_watcher is not None and sock._write_watcher.active), "the writer waits")
     on_hub(sock.close)  # two watchers are on the descriptor, and one after the other lets go
     with pytest.raises(TimeoutError):
         writing.result(LIMIT)
