@@ -106,6 +106,15 @@ _decode = _json.JSONDecoder().decode
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+").fullmatch
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be sent: half a surrogate pair cannot, nor a name that the disk has in another encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def segment(text: str, argument: str = "name") -> str:
     """Percent-encode one segment of a path.
 
@@ -148,12 +157,8 @@ def _checked_file(file: Iterable[Any]) -> AttachedFile:
         raise InvalidArgument("files", type_of(file), "must be AttachedFile(filename, stream, content_type)") from None
     if not isinstance(attached.filename, str) or not attached.filename:
         raise InvalidArgument("files", attached.filename, "must have file names that are non-empty strings")
-    try:
-        attached.filename.encode()
-    except UnicodeEncodeError:
-        raise InvalidArgument(
-            "files", ascii(attached.filename), "must have file names that can be encoded as UTF-8"
-        ) from None
+    if not is_utf8(attached.filename):
+        raise InvalidArgument("files", ascii(attached.filename), "must have file names that can be encoded as UTF-8")
     if not isinstance(attached.stream, bytes) and not callable(getattr(attached.stream, "read", None)):
         raise InvalidArgument("files", attached.filename, "must have bytes or a binary file object as stream")
     _checked_type(attached.content_type)

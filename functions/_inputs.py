@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from ai.backend.client.exceptions import InvalidArgument, type_of
+from ai.backend.client.request import is_utf8
 
 T = TypeVar("T")
 
@@ -78,15 +79,6 @@ def free_text(argument: str, value: object) -> str:
 def plain(value: str) -> str:
     """A text as a ``str``, also that of an enum member, whose ``str()`` is its name."""
     return value if value.__class__ is str else str.__str__(value)
-
-
-def is_utf8(value: str) -> bool:
-    """Whether a text can be sent: half a surrogate pair cannot, nor a name that the disk has in another encoding."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def script(argument: str, value: object) -> str:

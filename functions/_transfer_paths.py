@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import PurePath, PurePosixPath
 
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
-from ai.backend.client.functions._inputs import is_utf8, plain
+from ai.backend.client.functions._inputs import plain
+from ai.backend.client.request import is_utf8
 
 PathLike = str | os.PathLike[str]
 
@@ -55,15 +56,25 @@ def path_items(argument: str, values: object) -> list[object]:
     return items
 
 
-def path_text(argument: str, value: object) -> str:
-    """A path as text, unchanged.
+def local_path(argument: str, value: object) -> str:
+    """A path on this machine as text, whatever encoding its disk has names in. The disk is not touched.
 
     Raises:
-        InvalidArgument: It is no path, is empty, holds a NUL character, or cannot be encoded as UTF-8.
+        InvalidArgument: It is no path, or is empty, or holds a NUL character.
     """
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
     if not isinstance(text, str) or not text or "\0" in text:
         raise InvalidArgument(argument, value, "must be a path")
+    return text
+
+
+def path_text(argument: str, value: object) -> str:
+    """A path as text that can be sent, unchanged.
+
+    Raises:
+        InvalidArgument: As for :func:`local_path`, or it cannot be encoded as UTF-8.
+    """
+    text = local_path(argument, value)
     if not is_utf8(text):
         raise InvalidArgument(argument, ascii(text), "must be a name that can be encoded as UTF-8")
     return plain(text)

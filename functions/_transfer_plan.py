@@ -22,10 +22,9 @@ from ai.backend.client.exceptions import (
     InvalidReply,
     ProtocolError,
 )
-from ai.backend.client.functions._inputs import is_utf8
 from ai.backend.client.functions._transfer_progress import Meter
 from ai.backend.client.functions.base import Pause, Recipe, expect_object
-from ai.backend.client.request import Request, Response
+from ai.backend.client.request import Request, Response, is_utf8
 from ai.backend.client.transfer import Transfer, path_of_url
 
 T = TypeVar("T")

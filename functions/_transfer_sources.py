@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ai.backend.client.exceptions import InvalidArgument, SourceChanged
-from ai.backend.client.functions._inputs import is_utf8
+from ai.backend.client.request import is_utf8
 
 _log = logging.getLogger("ai.backend.client.functions.transfer")
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.functions._transfer_paths import PathLike, local_path
+from ai.backend.client.request import is_utf8
 
 MAX_FILES = 20
 """Files per call: the manager answers 400 "Too many files" beyond."""
 MAX_FILE_BYTES = 1024 * 1024 - 1
 """Size of one file: the manager answers 400 "Too large file" for 1 MiB and more."""
-
-PathLike = str | os.PathLike[str]
 
 
 def path_list(argument: str, files: object, limit: int) -> list[str]:
@@ -39,19 +39,7 @@ def path_list(argument: str, files: object, limit: int) -> list[str]:
         raise InvalidArgument(argument, files, "must be a list of paths")
     if not 1 <= len(files) <= limit:
         raise InvalidArgument(argument, f"{len(files)} paths", f"must be 1 to {limit} paths in one call")
-    return [path_text(argument, file) for file in files]
-
-
-def path_text(argument: str, path: object) -> str:
-    """Check one path without touching the disk.
-
-    Raises:
-        InvalidArgument: It is no path, or empty, or holds a NUL character.
-    """
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidArgument(argument, path, "must be a path")
-    return text
+    return [local_path(argument, file) for file in files]
 
 
 class SmallFile(NamedTuple):
@@ -90,10 +78,8 @@ def _small_file(base: Path, file: str) -> SmallFile:
         name = path.relative_to(base).as_posix()
     except (ValueError, OSError, RuntimeError):  # RuntimeError: a loop of links, up to Python 3.12
         raise InvalidArgument("files", file, f'File "{file}" is outside of the base directory "{base}".') from None
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise InvalidArgument("files", file, "must have a name that can be encoded as UTF-8") from None
+    if not is_utf8(name):
+        raise InvalidArgument("files", file, "must have a name that can be encoded as UTF-8")
     try:
         data = _read(path)
     except OSError as error:

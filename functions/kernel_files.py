@@ -14,21 +14,20 @@ list_files         GET P/files                     ``{"path": path}``
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
-from ai.backend.client.functions import _transfer_paths as session_paths
 from ai.backend.client.functions._archive import MAX_BYTES, unpack_reply
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions._inputs import flag
 from ai.backend.client.functions._transfer_form import FormSource
+from ai.backend.client.functions._transfer_paths import PathLike, local_path, path_text
 from ai.backend.client.functions._transfer_progress import Meter, ProgressHook, RunCallback, progress_hook, with_meter
 from ai.backend.client.functions._transfer_sources import BytesSource
-from ai.backend.client.functions._upload import MAX_FILES, SmallFile, path_list, path_text, read_files
+from ai.backend.client.functions._upload import MAX_FILES, SmallFile, path_list, read_files
 from ai.backend.client.functions.base import Offload, Recipe, expect_object
 from ai.backend.client.functions.replies import FileNames, SessionFiles
 from ai.backend.client.request import AttachedFile, Response
@@ -39,8 +38,6 @@ MAX_DOWNLOADS: Final = 5
 
 PIECE: Final = 65_536
 """Bytes between two steps of a progress bar: no file here is larger than 1 MiB."""
-
-PathLike = str | os.PathLike[str]
 
 
 def upload(
@@ -74,7 +71,7 @@ def upload(
     ``owner_access_key`` here.
     """
     paths = path_list("files", files, MAX_FILES)
-    base = None if basedir is None else path_text("basedir", basedir)
+    base = None if basedir is None else local_path("basedir", basedir)
     show, hook = flag("show_progress", show_progress), progress_hook(on_progress)
     contents: list[SmallFile] = yield Offload(read_files, paths, base)
     if show or hook is not None:
@@ -133,12 +130,12 @@ def download(
 
     Idempotent. ``GET P/download`` with body ``{"files": [...]}``; the server ignores ``owner_access_key`` here.
     """
-    paths = [session_paths.path_text("files", path) for path in path_list("files", files, MAX_DOWNLOADS)]
+    paths = [path_text("files", path) for path in path_list("files", files, MAX_DOWNLOADS)]
     names = [PurePosixPath(path).name for path in paths]
     for name, path in zip(names, paths, strict=True):
         if names.count(name) > 1:
             raise InvalidArgument("files", path, "must not share its last part with another path of the call")
-    target = path_text("dest", dest)
+    target = local_path("dest", dest)
     show, hook = flag("show_progress", show_progress), progress_hook(on_progress)
     if show or hook is not None:
         archive = yield from with_meter(show, hook, "Downloading", partial(_download_metered, kernel, paths))
@@ -199,9 +196,7 @@ def download_single(kernel: SessionIdentity[Any], file: PathLike) -> Recipe[byte
     Idempotent. ``GET P/download_single`` with body ``{"file": path}``; the server ignores ``owner_access_key``
     here.
     """
-    response = yield request_about(
-        kernel, "GET", "/download_single", json={"file": session_paths.path_text("file", file)}
-    )
+    response = yield request_about(kernel, "GET", "/download_single", json={"file": path_text("file", file)})
     content: bytes = response.content
     return content
 
@@ -224,5 +219,5 @@ def list_files(kernel: SessionIdentity[Any], path: PathLike = ".") -> Recipe[Ses
     Idempotent. ``GET P/files`` with body ``{"path": path}``. From v6 on the server ignores ``owner_access_key``
     here.
     """
-    response = yield request_about(kernel, "GET", "/files", json={"path": session_paths.path_text("path", path)})
+    response = yield request_about(kernel, "GET", "/files", json={"path": path_text("path", path)})
     return expect_object(response, shape=SessionFiles)

@@ -16,7 +16,6 @@ with a dash). Paths are relative to the folder.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,12 +23,10 @@ from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._folder import FolderIdentity
 from ai.backend.client.functions._generations import V6, V6_DEPENDENCIES, require_version
 from ai.backend.client.functions._inputs import flag, items, text
-from ai.backend.client.functions._transfer_paths import path_text
+from ai.backend.client.functions._transfer_paths import PathLike, path_text
 from ai.backend.client.functions.base import M, Recipe, api_function, expect_object
 from ai.backend.client.functions.vfolder_replies import FolderFiles
 from ai.backend.client.request import Request
-
-PathLike = str | os.PathLike[str]
 
 
 class FolderContent(FolderIdentity[M]):
