@@ -27,10 +27,10 @@ def entered(runtime: Any, session: Any) -> Iterator[Any]:
     """A `with` block of the session (in asyncio: `async with`)."""
     if isinstance(runtime, AsyncioRuntime):
         runtime.coroutine(session.__aenter__)
-        leave = lambda: runtime.coroutine(lambda: session.__aexit__(None, None, None))  # noqa: E731
+        leave = lambda: runtime.coroutine(lambda: session.__aexit__(None, None, None))  # noqa: E731  # two of a kind
     else:
         session.__enter__()
-        leave = lambda: session.__exit__(None, None, None)  # noqa: E731
+        leave = lambda: session.__exit__(None, None, None)  # noqa: E731  # two of a kind
     try:
         yield session
     finally:

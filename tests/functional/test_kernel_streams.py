@@ -670,7 +670,7 @@ def test_closing_a_tunnel_ends_its_connections(runtime, server, make_config):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, 1)
         with pytest.raises(StreamClosed):
-            tunnel.address  # noqa: B018
+            tunnel.address  # noqa: B018  # it raises
 
 
 def test_a_tunnel_ends_with_its_session(runtime, server, make_config):

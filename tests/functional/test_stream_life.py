@@ -18,7 +18,7 @@ import gevent
 import pytest
 
 from support.faults import FaultServer, silence
-from support.scripts import Script, run_script
+from support.scripts import Result, Script, run_script
 from support.stream_steps import (
     Counter,
     event,
@@ -68,7 +68,7 @@ class Crowd:
     """Many readers and one caller."""
 
     def __init__(self, session: object) -> None:
-        self.kernel = session.Kernel("x")  # type: ignore[attr-defined]
+        self.kernel = session.Kernel("x")  # type: ignore[attr-defined]  # the kind is not known
         self.end = time.monotonic() + SECONDS
         self.seen: dict[int, list[int]] = {}
         self.answers: list[dict] = []
@@ -225,14 +225,24 @@ def test_a_script_may_end_with_open_streams(server, kind, patched):
     assert result.after("end") < 3
 
 
-def test_a_dropped_session_takes_its_streams_with_it(server):
+def dropped(server, use: str) -> Result:
+    """How a script ends that opens a session `s`, uses it, and waits until everything of it is closed."""
     server.script(events(event("first"), then=wait_for_close))
-    result = run_script(
-        script("""
+    prepare = """
         import gc, warnings
         warnings.simplefilter("ignore")
         before = steady(descriptors)
         s = session(); s.open()
+    """
+    result = run_script(script(prepare) + textwrap.dedent(use), server.url)
+    assert result.code == 0, str(result)
+    return result
+
+
+def test_a_dropped_session_takes_its_streams_with_it(server):
+    result = dropped(
+        server,
+        """
         stream = events(s); next(stream)
         del s
         gc.collect()
@@ -240,29 +250,21 @@ def test_a_dropped_session_takes_its_streams_with_it(server):
         del stream
         gc.collect()
         until(lambda: descriptors() <= before, "everything is closed")
-        """),
-        server.url,
+        """,
     )
-    assert result.code == 0, str(result)
     assert result.value("alive") == "True"
 
 
 def test_a_stream_that_is_kept_on_its_object_goes_with_it(server):
-    server.script(events(event("first"), then=wait_for_close))
-    result = run_script(
-        script("""
-        import gc, warnings
-        warnings.simplefilter("ignore")
-        before = steady(descriptors)
-        s = session(); s.open()
+    dropped(
+        server,
+        """
         kernel = s.Kernel("mine")
         kernel.stream = kernel.listen_events(); next(kernel.stream)
         del s, kernel
         until(lambda: gc.collect() >= 0 and descriptors() <= before, "everything is closed")
-        """),
-        server.url,
+        """,
     )
-    assert result.code == 0, str(result)
 
 
 def test_a_forked_child_leaves_its_parent_s_streams_alone(server):

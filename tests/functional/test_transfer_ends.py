@@ -128,7 +128,7 @@ def test_a_download_of_a_killed_process_is_continued_by_another(storage, local):
     size = 8 * MIB
     (storage.folder / "file").write_bytes(content(size))
     storage.fault("GET", name="file", slow=0.01)
-    parts = lambda: list(local.glob("*.part"))  # noqa: E731
+    parts = lambda: list(local.glob("*.part"))  # noqa: E731  # it is polled
     killed_at(
         Script(MOVE, storage.url, "down", local),
         lambda: parts() and parts()[0].stat().st_size > 2 * MIB,

@@ -147,8 +147,8 @@ BROKEN = [
         for kind, opcode in (("text", TEXT), ("binary frame", BINARY), ("ping", PING), ("close", CLOSE))
         for rsv in (1, 2, 3, 4, 5, 6, 7)
     ),
-    Case("5.1 a masked frame", text("x", mask=b"abcd"), error=ProtocolError, code=1002),  # type: ignore[arg-type]
-    Case("5.1 a frame masked with zeros", text("x", mask=b"\0\0\0\0"), error=ProtocolError, code=1002),  # type: ignore[arg-type]
+    Case("5.1 a masked frame", text("x", mask=b"abcd"), error=ProtocolError, code=1002),  # type: ignore[arg-type]  # options pass as they are
+    Case("5.1 a frame masked with zeros", text("x", mask=b"\0\0\0\0"), error=ProtocolError, code=1002),  # type: ignore[arg-type]  # as above
     Case("5.4 a continuation of nothing", frame(CONT, b"x"), error=ProtocolError, code=1002),
     Case("5.4 an open continuation of nothing", frame(CONT, b"x", fin=False), error=ProtocolError, code=1002),
     Case(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from support import job
+from support.patched import run_patched
 from support.runtimes import is_patched
 
 HERE = Path(__file__).parent
-PYTEST = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 
 @pytest.mark.timeout(180)
@@ -43,18 +41,4 @@ def test_errors_of_the_manager_are_typed(runtime, live_config):
 @pytest.mark.skipif(is_patched(), reason="this is the patched process")
 def test_in_a_patched_process():
     """The whole of this folder once more, after `patch_all()`."""
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        PYTEST,
-        str(HERE),
-        "-q",
-        "-k",
-        "patched and not in_a_patched",
-        "-p",
-        "no:cacheprovider",
-    ]
-    run = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, timeout=280, check=False)
-    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-5_000:]
-    assert " passed" in run.stdout
+    run_patched(HERE, 280, "patched and not in_a_patched")

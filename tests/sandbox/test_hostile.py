@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from ai.backend.client.auth import generate_signature
 from ai.backend.client.exceptions import BackendAPIError
 from support.cluster import IMAGE
 from support.job import run
@@ -148,22 +147,8 @@ def test_folders_are_mounted_side_by_side(session, folder, name, place, status):
 
 def upload(config, base: str, name: str, body: bytes) -> int:
     """Post a multipart body to a compute session, as it is."""
-    date, path, content_type = datetime.datetime.now(datetime.UTC), f"{base}/{name}/upload", "multipart/form-data"
-    headers, _ = generate_signature(
-        method="POST",
-        version=config.version,
-        endpoint=str(config.endpoint),
-        date=date,
-        rel_url=path,
-        content_type=content_type,
-        access_key=config.access_key,
-        secret_key=config.secret_key,
-        hash_type="sha256",
-    )
-    headers |= {"Date": date.isoformat(), "X-BackendAI-Version": config.version}
-    headers["Content-Type"] = f"{content_type}; boundary=B"
-    url = str(config.endpoint).rstrip("/") + path
-    return requests.post(url, data=body, headers=headers, timeout=LIMIT).status_code
+    form = "multipart/form-data; boundary=B"
+    return signed(config, "POST", f"{base}/{name}/upload", content=body, content_type=form).status_code
 
 
 def part(name: str) -> bytes:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from support import job
 from support.driver import driving
+from support.patched import run_patched
 from support.runtimes import is_patched
 
-HERE = Path(__file__)
 LIMIT = 100
-PYTEST = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 VERSIONS = {"v7.20230615": ((7, "20230615"), "23."), "v4.20190615": ((4, "20190615"), "19.")}
 LIFE = {
     "v7.20230615": [
@@ -122,7 +119,4 @@ def test_files_of_folders_go_up_and_come_down(runtime, config, name, tmp_path):
 @pytest.mark.skipif(is_patched(), reason="this is the patched process")
 def test_in_a_patched_process():
     """All of this once more, after `patch_all()`."""
-    command = [sys.executable, "-P", "-c", PYTEST, str(HERE), "-q", "-k", "patched", "-p", "no:cacheprovider"]
-    run = subprocess.run(command, cwd=HERE.parents[2], capture_output=True, text=True, timeout=LIMIT, check=False)
-    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-5_000:]
-    assert " passed" in run.stdout
+    run_patched(Path(__file__), LIMIT)

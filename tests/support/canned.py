@@ -103,7 +103,7 @@ def _object(kind: GraphQLObjectType | None, selection: SelectionSetNode | None) 
     for node in selection.selections if selection else ():
         name = node.name.value  # type: ignore[union-attr]  # documents of the client hold no fragments
         field = kind.fields.get(name) if kind else None
-        selected[name] = _value(field and field.type, node.selection_set)  # type: ignore[union-attr]
+        selected[name] = _value(field and field.type, node.selection_set)  # type: ignore[union-attr]  # field or None
     return selected
 
 

@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]  # asyncio says BaseTransport
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.streams.remove(self.transport)

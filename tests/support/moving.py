@@ -64,5 +64,5 @@ def in_session(test: Callable[..., None]) -> Callable[..., None]:
     names = dict.fromkeys(["runtime", "storage", "make_config", *wanted])
     shown = [name for name in names if name not in ("session", "upload", "download")]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    run.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in shown])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in shown])  # type: ignore[attr-defined]  # pytest reads it
     return run

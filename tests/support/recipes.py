@@ -8,7 +8,7 @@ from ai.backend.client.functions.base import BaseFunction, api_class_function
 from ai.backend.client.request import Request, segment
 
 
-class Probe(BaseFunction):  # type: ignore[type-arg]
+class Probe(BaseFunction):  # type: ignore[type-arg]  # of either kind of session
     """Calls to the echo server that no API function makes."""
 
     @api_class_function

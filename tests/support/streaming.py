@@ -20,9 +20,9 @@ class Reading:
 def read(runtime: Runtime, stream: Any, until: Callable[[Any], object] = lambda item: False) -> Reading:
     """Read a stream in a `with` block of a caller's, to its end or to the first item that `until` takes."""
     if runtime.name == "asyncio":
-        reading: Reading = runtime.coroutine(lambda: read_async(stream, until))  # type: ignore[attr-defined]
+        reading: Reading = runtime.coroutine(lambda: read_async(stream, until))  # type: ignore[attr-defined]  # only that runtime has it
         return reading
-    return runtime.value(lambda: read_blocking(stream, until))  # type: ignore[no-any-return]
+    return runtime.value(lambda: read_blocking(stream, until))  # type: ignore[no-any-return]  # what the lambda returns
 
 
 def read_blocking(stream: Any, until: Callable[[Any], object] = lambda item: False) -> Reading:

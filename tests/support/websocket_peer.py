@@ -60,7 +60,7 @@ def frame(
 
 def text(data: str | bytes, **options: int | bool) -> bytes:
     """A text frame."""
-    return frame(TEXT, data, **options)  # type: ignore[arg-type]
+    return frame(TEXT, data, **options)  # type: ignore[arg-type]  # options pass as they are
 
 
 def close(code: int | None = 1000, reason: str | bytes = b"") -> bytes:
@@ -155,7 +155,7 @@ def upgrade(
 
     def step(connection: Connection, request: RawRequest) -> None:
         fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept_of(request)}
-        fields.update(headers or {})  # type: ignore[arg-type]
+        fields.update(headers or {})  # type: ignore[arg-type]  # the values are text
         lines = [f"{name}: {value}" for name, value in fields.items() if value is not None]
         connection.send("\r\n".join(["HTTP/1.1 101 Switching Protocols", *lines, "", ""]).encode() + first)
         then(Peer(connection, request))

@@ -63,7 +63,7 @@ def views(session: AsyncSession) -> None:
 
 def mistakes(session: Session) -> None:
     """Wrong arguments are seen: an unused ignore would be an error."""
-    session.Kernel("name").execute(cod="1")  # type: ignore[call-arg]
-    session.Kernel.get_or_create()  # type: ignore[call-arg]
-    session.Domain.create("d", is_active="yes")  # type: ignore[arg-type]
-    session.NoSuchProxy  # type: ignore[attr-defined] # noqa: B018
+    session.Kernel("name").execute(cod="1")  # type: ignore[call-arg]  # must be an error
+    session.Kernel.get_or_create()  # type: ignore[call-arg]  # must be an error
+    session.Domain.create("d", is_active="yes")  # type: ignore[arg-type]  # must be an error
+    session.NoSuchProxy  # type: ignore[attr-defined] # noqa: B018  # must be an error

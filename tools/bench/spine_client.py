@@ -22,8 +22,8 @@ if ROW == "gevent":
 
     gevent.monkey.patch_all()
 
-from ai.backend.client.config import APIConfig  # noqa: E402
-from ai.backend.client.session import AsyncSession, Session  # noqa: E402
+from ai.backend.client.config import APIConfig  # noqa: E402  # after patch_all()
+from ai.backend.client.session import AsyncSession, Session  # noqa: E402  # as above
 
 if SIDE == "vendor":
     from ai.backend.client.session import api_session

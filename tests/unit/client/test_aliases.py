@@ -139,9 +139,9 @@ def test_no_file_is_shadowed(path) -> None:
 
 def test_unknown_names_and_modules_are_import_errors() -> None:
     with pytest.raises(ImportError, match="NoSuchName"):
-        from ai.backend.client.kernel import NoSuchName  # noqa: F401
+        from ai.backend.client.kernel import NoSuchName  # noqa: F401  # it raises
     with pytest.raises(AttributeError, match="no_such_name"):
-        importlib.import_module(f"{PACKAGE}.kernel").no_such_name  # noqa: B018
+        importlib.import_module(f"{PACKAGE}.kernel").no_such_name  # noqa: B018  # it raises
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         importlib.import_module(f"{PACKAGE}.func.no_such_module")
     with pytest.raises(ModuleNotFoundError, match="not a package"):

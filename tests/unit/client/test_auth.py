@@ -186,7 +186,7 @@ def test_every_guaranteed_algorithm_signs(hash_type: str) -> None:
 
 def test_a_missing_key_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="secret_key"):
-        generate_signature("GET", "v7.20230615", ENDPOINT, DATE, "/", None, b"", ACCESS_KEY)  # type: ignore[call-overload]
+        generate_signature("GET", "v7.20230615", ENDPOINT, DATE, "/", None, b"", ACCESS_KEY)  # type: ignore[call-overload]  # a wrong call, on purpose
 
 
 def test_signing_for_no_url_is_refused_without_repeating_credentials() -> None:

@@ -527,7 +527,7 @@ def test_what_a_config_holds_cannot_be_changed_from_outside() -> None:
     assert config.vfolder_mounts == ["a"]
     for held in (config.storage_proxy_address_map, config.proxies, APIConfig.DEFAULTS):
         with pytest.raises(TypeError):
-            held["x"] = "y"  # type: ignore[index]
+            held["x"] = "y"  # type: ignore[index]  # it raises
 
 
 def test_rotating_the_endpoints_makes_another_config() -> None:
@@ -537,7 +537,7 @@ def test_rotating_the_endpoints_makes_another_config() -> None:
     assert rotated.secret_key == SECRET
     assert config.endpoints == ("http://a", "http://b", "http://c")
     with pytest.raises(AttributeError):
-        rotated.endpoints = ()  # type: ignore[misc]
+        rotated.endpoints = ()  # type: ignore[misc]  # it raises
 
 
 def test_a_copy_of_a_config_is_the_config() -> None:
@@ -564,7 +564,7 @@ def test_the_process_wide_config_can_be_replaced_and_forgotten(variable: SetVari
 
 def test_only_a_config_can_be_process_wide() -> None:
     with pytest.raises(InvalidArgument, match="conf"):
-        set_config({})  # type: ignore[arg-type]
+        set_config({})  # type: ignore[arg-type]  # a wrong call, on purpose
 
 
 # Secrets.

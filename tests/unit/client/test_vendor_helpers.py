@@ -102,7 +102,7 @@ def test_every_way_of_reading_moves_the_bar(path) -> None:
 def test_pitfall_readinto_tells_how_much_it_read(path) -> None:
     """Buffered readers are built on it."""
     reader = ProgressReportingReader(str(path), tqdm_instance=Bar())
-    with io.BufferedReader(reader) as buffered:  # type: ignore[type-var]
+    with io.BufferedReader(reader) as buffered:  # type: ignore[type-var]  # a reader is enough at run time
         assert buffered.read() == b"0123456789"
     assert reader.closed
 
