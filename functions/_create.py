@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._generations import (
@@ -26,9 +26,11 @@ from ai.backend.client.functions._generations import (
 from ai.backend.client.functions._inputs import (
     choice,
     count,
+    either,
     items,
     mapping,
     plain,
+    port,
     script,
     text,
     text_mapping,
@@ -39,8 +41,6 @@ from ai.backend.client.functions._inputs import (
 )
 from ai.backend.client.versioning import ApiVersion, get_naming
 
-T = TypeVar("T")
-
 NAME_PATTERN = re.compile(r"(?=.{4,64}\Z)\w[\w.-]*\w", re.ASCII)
 """What the manager takes as a session's name."""
 NAME_RULE = "must be 4 to 64 ASCII letters, digits, '_', '-' or '.', with a letter, digit or '_' at both ends"
@@ -50,8 +50,6 @@ DEFAULT_TYPE = "interactive"
 BATCH_TYPE = "batch"
 CLUSTER_MODES = ("single-node", "multi-node")
 SESSION_TYPES = ("interactive", "batch", "inference", "system")
-PORT_RANGE = range(1024, 65536)
-"""Ports that ``preopen_ports`` may name."""
 
 HOLD_MARGIN = 120.0
 """Seconds on top of ``max_wait`` before a create call counts as unanswered."""
@@ -180,17 +178,6 @@ def check_name(argument: str, name: object) -> str:
     return plain(name)
 
 
-def either(first: str, first_value: T | None, second: str, second_value: T | None) -> T | None:
-    """The value of an argument that has two spellings.
-
-    Raises:
-        InvalidArgument: Both were given and differ.
-    """
-    if first_value is not None and second_value is not None and first_value != second_value:
-        raise InvalidArgument(second, second_value, f"contradicts {first}={first_value!r}")
-    return second_value if first_value is None else first_value
-
-
 def chosen_name(client_token: str | None, name: str | None) -> str:
     """The session's name: whichever spelling was given, or a random one.
 
@@ -297,11 +284,7 @@ def _agents(argument: str, value: object) -> list[str]:
 
 
 def _ports(argument: str, value: object) -> list[int]:
-    ports = items(argument, value)
-    for port in ports:
-        if not isinstance(port, int) or isinstance(port, bool) or port not in PORT_RANGE:
-            raise InvalidArgument(argument, port, f"must be a port from {PORT_RANGE.start} to {PORT_RANGE.stop - 1}")
-    return ports
+    return [port(argument, item) for item in items(argument, value)]
 
 
 def _session_type(argument: str, value: object) -> str:

@@ -10,9 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ai.backend.client.functions._create import either
 from ai.backend.client.functions._generations import V6_LOWER_CASE, require_version
-from ai.backend.client.functions._inputs import choice, items, json_object_text, text, texts
+from ai.backend.client.functions._inputs import choice, either, items, json_object_text, text, texts
 from ai.backend.client.versioning import ApiVersion
 
 HOST_PERMISSIONS: Final = (

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.functions._create import either
 from ai.backend.client.functions._generations import V5, require_version
-from ai.backend.client.functions._inputs import optional, text
+from ai.backend.client.functions._inputs import either, optional, text
 from ai.backend.client.functions.base import BaseFunction, M
 from ai.backend.client.request import Request, segment
 from ai.backend.client.versioning import ApiVersion, get_id_or_name, get_naming

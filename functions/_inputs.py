@@ -27,6 +27,9 @@ far above every one of them."""
 INT32_MAX = 2**31 - 1
 """Largest ``Int`` of GraphQL (specification, section 3.5.1)."""
 
+PORT_RANGE = range(1024, 65536)
+"""Ports of services that anybody but root may open."""
+
 
 def given(**values: Any) -> dict[str, Any]:
     """What was given: the arguments without the ones that are None."""
@@ -54,6 +57,17 @@ def as_it_is(argument: str, value: T) -> T:  # noqa: ARG001  # the form of a che
 def optional(check: Callable[[str, Any], T], argument: str, value: Any) -> T | None:
     """A check that lets None pass."""
     return None if value is None else check(argument, value)
+
+
+def either(first: str, first_value: T | None, second: str, second_value: T | None) -> T | None:
+    """The value of an argument that has two spellings.
+
+    Raises:
+        InvalidArgument: Both were given and differ.
+    """
+    if first_value is not None and second_value is not None and first_value != second_value:
+        raise InvalidArgument(second, second_value, f"contradicts {first}={first_value!r}")
+    return second_value if first_value is None else first_value
 
 
 def text(argument: str, value: object) -> str:
@@ -131,6 +145,11 @@ def number(argument: str, value: object, least: float = 0.0) -> float:
 def count(argument: str, value: object) -> int:
     """A whole number, 1 or more."""
     return whole(argument, value, 1)
+
+
+def port(argument: str, value: object) -> int:
+    """A port of :data:`PORT_RANGE`."""
+    return whole(argument, value, PORT_RANGE.start, PORT_RANGE.stop - 1)
 
 
 def matching(argument: str, value: object, pattern: re.Pattern[str], rule: str) -> str:

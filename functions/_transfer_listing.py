@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions._transfer_paths import below, entry_name
 from ai.backend.client.functions._transfer_plan import Plan
-from ai.backend.client.functions.base import Recipe, expect_object, field
+from ai.backend.client.functions.base import Recipe
+from ai.backend.client.functions.reading import expect_object, field
 from ai.backend.client.request import Request
 
 MAX_DEPTH = 256

@@ -23,7 +23,8 @@ from ai.backend.client.exceptions import (
     ProtocolError,
 )
 from ai.backend.client.functions._transfer_progress import Meter
-from ai.backend.client.functions.base import Pause, Recipe, expect_object
+from ai.backend.client.functions.base import Pause, Recipe
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.request import Request, Response, is_utf8
 from ai.backend.client.transfer import Transfer, path_of_url
 

@@ -35,7 +35,8 @@ from typing import Any, Final
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._generations import V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions._inputs import free_text, given, mapping, optional, secret, text, uuid_text
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.replies import (
     Echo,
     Login,

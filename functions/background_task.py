@@ -14,8 +14,9 @@ import uuid
 from ai.backend.client.functions import _inputs
 from ai.backend.client.functions._generations import V5, require_version
 from ai.backend.client.functions.base import BaseFunction, M
+from ai.backend.client.functions.current import session_of
 from ai.backend.client.functions.events import EventsPlan, SSEResponse
-from ai.backend.client.functions.kernel_streams import NO_TYPE, session_of
+from ai.backend.client.functions.streams import NO_TYPE
 from ai.backend.client.request import Request
 
 __all__ = ["BackgroundTask"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
-__all__ = ["api_session", "current_session", "enter", "leave"]
+__all__ = ["api_session", "current_session", "enter", "leave", "session_of"]
 
 api_session: ContextVar[Any] = ContextVar("api_session")
 """The session whose ``with`` block the code is in. New asyncio tasks take it along; new threads and greenlets start
@@ -28,6 +28,18 @@ _blocks: ContextVar[_Blocks | None] = ContextVar("blocks", default=None)
 def current_session() -> Any:
     """The session of the innermost ``with`` block, or None."""
     return api_session.get(None)
+
+
+def session_of(proxy: Any) -> Any:
+    """The session of a function proxy, or of the ``with`` block that the code is in.
+
+    Raises:
+        RuntimeError: There is neither.
+    """
+    session = proxy.session or current_session()
+    if session is None:
+        raise RuntimeError("there is no session: use the proxy inside `with Session()`, or as session.Kernel")
+    return session
 
 
 def enter(session: Any) -> None:

@@ -26,16 +26,8 @@ from typing import Any, Final
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._generations import V5, V6, require_version
 from ai.backend.client.functions._inputs import free_text, given, matching, optional, text
-from ai.backend.client.functions.base import (
-    BaseFunction,
-    M,
-    Recipe,
-    api_class_function,
-    api_factory,
-    api_function,
-    expect_list,
-    expect_object,
-)
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_factory, api_function
+from ai.backend.client.functions.reading import expect_list, expect_object
 from ai.backend.client.functions.replies import DotfileContent, DotfileItem, Success
 from ai.backend.client.request import Request
 

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.functions._inputs import flag, free_text, text
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object, field
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.reading import expect_object, field
 from ai.backend.client.functions.replies import EtcdResult
 from ai.backend.client.request import Request
 

@@ -17,9 +17,10 @@ from typing import Any, Final, NamedTuple, TypeVar, overload
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions._generations import V6_FILTER, require_version
 from ai.backend.client.functions._inputs import optional, text, whole
-from ai.backend.client.functions.base import Recipe, expect_object, field
+from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.fields import Fields, FieldSet, field_texts
 from ai.backend.client.functions.pages import MAX_PAGE_SIZE, PaginatedResult
+from ai.backend.client.functions.reading import expect_object, field
 from ai.backend.client.functions.replies import MutationResult
 from ai.backend.client.request import Request
 from ai.backend.client.versioning import ApiVersion

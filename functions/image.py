@@ -33,9 +33,10 @@ from ai.backend.client.functions._generations import (
     require_version,
 )
 from ai.backend.client.functions._inputs import changes, flag, free_text, int32, mapping, optional, text, texts
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.fields import IMAGE, Fields, chosen
 from ai.backend.client.functions.graphql import Row, Rows, Variable
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.replies import ImportedImage, MutationResult, TaskResult
 from ai.backend.client.request import Request
 from ai.backend.client.versioning import ApiVersion

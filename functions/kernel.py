@@ -37,23 +37,16 @@ from ai.backend.client.functions._create import (
     check_name,
     chosen_name,
     create_body,
-    either,
     hold_seconds,
 )
 from ai.backend.client.functions._execute import check_mode, complete_body, run_body
 from ai.backend.client.functions._generations import V5, V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions._identity import request_about
-from ai.backend.client.functions.base import (
-    M,
-    Recipe,
-    api_class_function,
-    api_factory,
-    api_function,
-    expect_object,
-    field,
-)
+from ai.backend.client.functions._inputs import either
+from ai.backend.client.functions.base import M, Recipe, api_class_function, api_factory, api_function
 from ai.backend.client.functions.kernel_streams import KernelStreams
 from ai.backend.client.functions.pages import api_page_function
+from ai.backend.client.functions.reading import expect_object, field
 from ai.backend.client.functions.replies import Completions, RunStep, VersionInfo
 from ai.backend.client.request import Request, Response
 

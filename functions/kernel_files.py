@@ -28,7 +28,8 @@ from ai.backend.client.functions._transfer_paths import PathLike, local_path, pa
 from ai.backend.client.functions._transfer_progress import Meter, ProgressHook, RunCallback, progress_hook, with_meter
 from ai.backend.client.functions._transfer_sources import BytesSource
 from ai.backend.client.functions._upload import MAX_FILES, SmallFile, path_list, read_files
-from ai.backend.client.functions.base import Offload, Recipe, expect_object
+from ai.backend.client.functions.base import Offload, Recipe
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.replies import FileNames, SessionFiles
 from ai.backend.client.request import AttachedFile, Response
 from ai.backend.client.transfer import Head, Poured, Transfer

@@ -28,10 +28,11 @@ from ai.backend.client.functions import graphql
 from ai.backend.client.functions._generations import V5, V6_LOWER_CASE, V7, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions._inputs import choices, optional, text, uuid_text
-from ai.backend.client.functions.base import Recipe, expect_object, field
+from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.fields import COMPUTE_SESSION, CONTAINER, Fields, chosen
 from ai.backend.client.functions.graphql import Variable
 from ai.backend.client.functions.pages import PaginatedResult
+from ai.backend.client.functions.reading import expect_object, field
 from ai.backend.client.request import Request, Response
 
 LIST_FIELDS: Final = ("id", "name", "type", "status", "status_info", "created_at", "terminated_at")

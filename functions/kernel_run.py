@@ -25,15 +25,9 @@ from ai.backend.client.functions import _inputs
 from ai.backend.client.functions._execute import run_body
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions._run_dialogue import Answers, Control, OnOutput, Prompt, ask, tell
-from ai.backend.client.functions.base import (
-    ApiFunction,
-    BlockingFunction,
-    BoundFunction,
-    FutureFunction,
-    Recipe,
-    expect_object,
-)
-from ai.backend.client.functions.base import field as promised
+from ai.backend.client.functions.base import ApiFunction, BlockingFunction, BoundFunction, FutureFunction, Recipe
+from ai.backend.client.functions.reading import expect_object
+from ai.backend.client.functions.reading import field as promised
 from ai.backend.client.request import Response
 
 __all__ = ["OnOutput", "RunResult"]

@@ -20,11 +20,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ai.backend.client.exceptions import InvalidArgument, type_of
-from ai.backend.client.functions._create import HOLD_UNLIMITED, PORT_RANGE
+from ai.backend.client.functions._create import HOLD_UNLIMITED
 from ai.backend.client.functions._generations import V5, V6_DEPENDENCIES, V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions._inputs import given, optional, secret, text
-from ai.backend.client.functions.base import Recipe, expect_object
+from ai.backend.client.functions._inputs import port as port_number
+from ai.backend.client.functions.base import Recipe
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.replies import Commit, CommitStatus, DirectAccess, ServiceAccess
 
 
@@ -63,11 +65,9 @@ def start_service(
         require_version(version, V6_DEPENDENCIES, "the argument login_session_token of start_service")
     require_version(version, V6_FILTER, "start_service")
     text("app", app)
-    if port is not None and (not isinstance(port, int) or port not in PORT_RANGE):
-        raise InvalidArgument("port", port, f"must be {PORT_RANGE.start} to {PORT_RANGE.stop - 1}")
     body = given(
         app=app,
-        port=port,
+        port=optional(port_number, "port", port),
         envs=optional(_json_text, "envs", envs),
         arguments=optional(_json_text, "arguments", arguments),
         login_session_token=optional(secret, "login_session_token", login_session_token),

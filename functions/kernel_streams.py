@@ -25,14 +25,14 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions import _inputs, kernel_run
-from ai.backend.client.functions._create import PORT_RANGE
 from ai.backend.client.functions._generations import V5, V6, require_version
 from ai.backend.client.functions._identity import SessionIdentity, request_about
 from ai.backend.client.functions.base import M, Recipe, api_function
 from ai.backend.client.functions.byte_stream import BytesPlan, ByteStream
-from ai.backend.client.functions.current import current_session
+from ai.backend.client.functions.current import session_of
 from ai.backend.client.functions.events import EventsPlan, SSEResponse
 from ai.backend.client.functions.kernel_sockets import StreamExecute, StreamPty, execute_greeting, interrupting
+from ai.backend.client.functions.streams import NO_TYPE
 from ai.backend.client.functions.tunnel import Tunnel, TunnelPlan
 from ai.backend.client.functions.websocket import WebSocketPlan
 from ai.backend.client.request import Request
@@ -43,9 +43,6 @@ __all__ = ["KernelStreams"]
 SCOPES: Final = ("*", "session", "kernel")
 PROTOCOLS: Final = ("tcp", "http")
 ANY_PORT: Final = 65535
-
-NO_TYPE: Final = ""
-"""Content type of requests that open event streams and WebSockets: they have none (and are signed accordingly)."""
 
 
 class KernelStreams(SessionIdentity[M]):
@@ -166,7 +163,7 @@ class KernelStreams(SessionIdentity[M]):
         _inputs.text("app", app)
         params = _inputs.given(
             app=app,
-            port=None if app_port is None else str(_inputs.whole("app_port", app_port, PORT_RANGE.start, ANY_PORT)),
+            port=None if app_port is None else str(_inputs.port("app_port", app_port)),
             envs=None if envs is None else json.dumps(_inputs.text_mapping("envs", envs)),
             arguments=None if arguments is None else _inputs.json_object_text("arguments", arguments),
         )
@@ -228,18 +225,6 @@ class KernelStreams(SessionIdentity[M]):
         return ByteStream(session, plan)
 
     run = kernel_run.api_run_function(kernel_run.run)
-
-
-def session_of(proxy: Any) -> Any:
-    """The session of a function proxy, or of the ``with`` block that the code is in.
-
-    Raises:
-        RuntimeError: There is neither.
-    """
-    session = proxy.session or current_session()
-    if session is None:
-        raise RuntimeError("there is no session: use the proxy inside `with Session()`, or as session.Kernel")
-    return session
 
 
 def events_request(kernel: SessionIdentity[Any], scope: str) -> Request:

@@ -23,7 +23,8 @@ from typing import Any, Final
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument
 from ai.backend.client.functions._generations import V5, V6_LOWER_CASE, V7, require_version
 from ai.backend.client.functions._inputs import choice, flag, free_text, given, optional, texts
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.replies import Announcement, ManagerStatus
 from ai.backend.client.request import Request
 

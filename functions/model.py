@@ -24,18 +24,10 @@ from ai.backend.client.functions import graphql
 from ai.backend.client.functions._folder import folder_body
 from ai.backend.client.functions._generations import V6, V6_FILTER, require_version
 from ai.backend.client.functions._inputs import optional, text
-from ai.backend.client.functions.base import (
-    BaseFunction,
-    M,
-    Recipe,
-    api_class_function,
-    api_function,
-    expect_list,
-    expect_object,
-    field,
-)
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.fields import VFOLDER, Fields
 from ai.backend.client.functions.pages import PaginatedResult, api_page_function
+from ai.backend.client.functions.reading import expect_list, expect_object, field
 from ai.backend.client.functions.vfolder_lists import known_to
 from ai.backend.client.functions.vfolder_replies import FolderItem, ModelInfo, NewFolder
 from ai.backend.client.request import Request, segment

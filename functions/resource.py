@@ -43,9 +43,10 @@ from ai.backend.client.functions._inputs import (
     uuid_text,
     uuid_texts,
 )
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_list, expect_object
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.fields import RESOURCE_PRESET, Fields
 from ai.backend.client.functions.graphql import Variable
+from ai.backend.client.functions.reading import expect_list, expect_object
 from ai.backend.client.functions.replies import (
     MutationResult,
     PresetCheck,

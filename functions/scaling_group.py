@@ -39,9 +39,10 @@ from ai.backend.client.functions._inputs import (
     secret,
     text,
 )
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.fields import SCALING_GROUP, Fields, chosen, field_texts
 from ai.backend.client.functions.graphql import Row, Rows, Variable, returning
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.replies import (
     AvailableScalingGroups,
     MutationResult,

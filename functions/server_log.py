@@ -29,8 +29,9 @@ from ai.backend.client.functions._inputs import (
     uuid_text,
     whole,
 )
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object, field
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.pages import MAX_PAGE_SIZE, PaginatedResult, api_page_function
+from ai.backend.client.functions.reading import expect_object, field
 from ai.backend.client.functions.replies import LogEntry, LogPage, Success
 from ai.backend.client.request import Request
 

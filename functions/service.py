@@ -46,19 +46,11 @@ from ai.backend.client.functions._inputs import (
     uuid_text,
     whole,
 )
-from ai.backend.client.functions.base import (
-    BaseFunction,
-    M,
-    Recipe,
-    api_class_function,
-    api_function,
-    expect_list,
-    expect_object,
-    field,
-)
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.fields import ENDPOINT, Fields
 from ai.backend.client.functions.graphql import Variable
 from ai.backend.client.functions.pages import PaginatedResult, api_page_function
+from ai.backend.client.functions.reading import expect_list, expect_object, field
 from ai.backend.client.functions.replies import (
     NewService,
     ServiceErrors,

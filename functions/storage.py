@@ -20,10 +20,11 @@ from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions import graphql
 from ai.backend.client.functions._generations import V6, V7, require_version
 from ai.backend.client.functions._inputs import matching, text, whole
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, field
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.fields import QUOTA_SCOPE, STORAGE, Fields, chosen
 from ai.backend.client.functions.graphql import Row, Variable, returning
 from ai.backend.client.functions.pages import PaginatedResult, api_page_function
+from ai.backend.client.functions.reading import field
 from ai.backend.client.functions.replies import QuotaScopeResult
 
 __all__ = ["QuotaScope", "Storage"]

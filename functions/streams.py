@@ -32,6 +32,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 V = TypeVar("V")
 
+NO_TYPE = ""
+"""Content type of requests that open event streams and WebSockets: they have none (and are signed accordingly)."""
+
 MAX_MESSAGE = 16 << 20
 """Bytes that one message or event may have, decompressed: the manager's own limit (``max-wsmsg-size``)."""
 

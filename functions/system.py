@@ -11,7 +11,8 @@ get_api_version       GET /
 
 from __future__ import annotations
 
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object, field
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.reading import expect_object, field
 from ai.backend.client.functions.replies import VersionInfo
 from ai.backend.client.request import Request
 

@@ -42,10 +42,11 @@ from ai.backend.client.functions._inputs import (
     uuid_text,
     uuid_texts,
 )
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, expect_object
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.fields import USER, Fields, chosen
 from ai.backend.client.functions.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.pages import PaginatedResult, api_page_function
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.replies import MutationResult, UserResult
 from ai.backend.client.request import Request
 

@@ -27,7 +27,8 @@ from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._folder import FolderIdentity, check_permission, check_usage_mode, folder_body
 from ai.backend.client.functions._generations import V6, require_version
 from ai.backend.client.functions._inputs import changes, flag, given, optional, text, uuid_text
-from ai.backend.client.functions.base import M, Recipe, api_class_function, api_function, expect_object, field
+from ai.backend.client.functions.base import M, Recipe, api_class_function, api_function
+from ai.backend.client.functions.reading import expect_object, field
 from ai.backend.client.functions.vfolder_content import FolderContent
 from ai.backend.client.functions.vfolder_files import FolderTransfers
 from ai.backend.client.functions.vfolder_hosts import FolderHosts

@@ -24,7 +24,8 @@ from ai.backend.client.functions._folder import FolderIdentity
 from ai.backend.client.functions._generations import V6, V6_DEPENDENCIES, require_version
 from ai.backend.client.functions._inputs import flag, items, text
 from ai.backend.client.functions._transfer_paths import PathLike, path_text
-from ai.backend.client.functions.base import M, Recipe, api_function, expect_object
+from ai.backend.client.functions.base import M, Recipe, api_function
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.vfolder_replies import FolderFiles
 from ai.backend.client.request import Request
 

@@ -28,7 +28,8 @@ from ai.backend.client.functions._transfer_calls import Download, Upload, downlo
 from ai.backend.client.functions._transfer_paths import PathLike, path_items, path_text, remote_path, remote_paths
 from ai.backend.client.functions._transfer_plan import CONCURRENCY, MAX_CONCURRENCY, Plan
 from ai.backend.client.functions._transfer_progress import Meter, ProgressHook, progress_hook, with_meter
-from ai.backend.client.functions.base import M, Recipe, api_function, expect_object
+from ai.backend.client.functions.base import M, Recipe, api_function
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.vfolder_replies import DownloadTicket
 from ai.backend.client.request import Request
 

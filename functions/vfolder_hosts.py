@@ -30,7 +30,8 @@ from typing import Any
 from ai.backend.client.functions._folder import FolderIdentity
 from ai.backend.client.functions._generations import V6, V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions._inputs import flag, given, optional, text, uuid_text, whole
-from ai.backend.client.functions.base import M, Recipe, api_class_function, expect_list, expect_object
+from ai.backend.client.functions.base import M, Recipe, api_class_function
+from ai.backend.client.functions.reading import expect_list, expect_object
 from ai.backend.client.functions.vfolder_replies import (
     FolderMounts,
     FolderQuota,

@@ -23,10 +23,11 @@ from ai.backend.client.functions import graphql
 from ai.backend.client.functions._folder import FolderIdentity
 from ai.backend.client.functions._generations import V5, V6_DEPENDENCIES, V6_LOWER_CASE, V7, require_version
 from ai.backend.client.functions._inputs import flag, optional, text, uuid_text
-from ai.backend.client.functions.base import M, Recipe, api_class_function, expect_list, field
+from ai.backend.client.functions.base import M, Recipe, api_class_function
 from ai.backend.client.functions.fields import VFOLDER, Fields
 from ai.backend.client.functions.graphql import Variable
 from ai.backend.client.functions.pages import MAX_PAGE_SIZE, PaginatedResult, api_page_function
+from ai.backend.client.functions.reading import expect_list, field
 from ai.backend.client.functions.vfolder_replies import FolderItem
 from ai.backend.client.request import Request
 from ai.backend.client.versioning import ApiVersion

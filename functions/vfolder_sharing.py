@@ -28,7 +28,8 @@ from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions._folder import PERMISSIONS, FolderIdentity
 from ai.backend.client.functions._generations import V5, V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions._inputs import choice, given, optional, texts, uuid_text
-from ai.backend.client.functions.base import M, Recipe, api_class_function, api_function, expect_object
+from ai.backend.client.functions.base import M, Recipe, api_class_function, api_function
+from ai.backend.client.functions.reading import expect_object
 from ai.backend.client.functions.replies import Message
 from ai.backend.client.functions.vfolder_replies import (
     Invitations,

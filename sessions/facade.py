@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
+from ai.backend.client import log
 from ai.backend.client._checks import MAX_SECONDS
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.future import CallFuture
@@ -19,7 +20,6 @@ from ai.backend.client.functions.base import Async, M, Sync
 from ai.backend.client.functions.streams import Plan
 from ai.backend.client.progress import ProgressListener
 from ai.backend.client.request import Request, Response
-from ai.backend.client.sessions import log
 from ai.backend.client.sessions.batch import Batch
 from ai.backend.client.sessions.core import Closing, Core, dropped
 from ai.backend.client.sessions.proxies import Proxies

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, NoReturn
 
+from ai.backend.client import log
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.actors.hub import Timer, monotonic
@@ -13,7 +14,6 @@ from ai.backend.client.actors.sockets import HubSocket, Listener
 from ai.backend.client.exceptions import BackendError, InvalidArgument, StreamClosed
 from ai.backend.client.functions.tunnel import TunnelPlan
 from ai.backend.client.functions.websocket import WebSocketPlan, WSMessage
-from ai.backend.client.sessions import log
 from ai.backend.client.sessions.stream_driver import CHUNK, CLOSED_HERE, State, StreamDriver
 from ai.backend.client.sessions.stream_socket import OUTGOING_HIGH, SocketDriver
 

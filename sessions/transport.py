@@ -9,6 +9,7 @@ from typing import Any
 import requests
 from urllib3.util import Timeout
 
+from ai.backend.client import log
 from ai.backend.client.actors import sockets
 from ai.backend.client.actors.call import Call, Offload
 from ai.backend.client.actors.hub import Hub, monotonic
@@ -16,7 +17,6 @@ from ai.backend.client.actors.lanes import Lanes
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectTimeout, InvalidArgument, NeverSent
 from ai.backend.client.request import AttachedFile, Request, Response
-from ai.backend.client.sessions import log
 from ai.backend.client.sessions.adapter import LaneAdapter
 from ai.backend.client.sessions.bodies import Origin, SourceFailed
 from ai.backend.client.sessions.cookies import WebCookies

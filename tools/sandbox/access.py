@@ -18,7 +18,7 @@ from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox import model
-from ai.backend.client.sandbox.problems import Problem
+from ai.backend.client.sandbox.problems import Problem, invalid
 from ai.backend.client.sandbox.state import Sandbox
 
 DATE_WINDOW: Final = datetime.timedelta(minutes=15)
@@ -203,3 +203,27 @@ def _check_address(identity: Identity, request: web.Request) -> None:
     address = ipaddress.ip_address(request.remote or "0.0.0.0")
     if not any(address in ipaddress.ip_network(allowed, strict=False) for allowed in identity.allowed_client_ip):
         raise Problem("auth-failed", f"'{address}' is not allowed IP address")
+
+
+def owner_of(database: Database, caller: Identity, access_key: str | None) -> str:
+    """The key to act for: the caller's, or another one if the caller may.
+
+    Raises:
+        Problem: 400 or 403.
+    """
+    if access_key is None or access_key == caller.access_key:
+        return caller.access_key
+    keypair = database.get(model.KeyPair, access_key)
+    owner = database.get(model.User, keypair.user) if keypair is not None else None
+    if owner is None:
+        raise invalid("Unknown owner access key")
+    if caller.is_superadmin:
+        return access_key
+    if caller.role != "admin":
+        raise Problem("generic-forbidden", "Only admins can perform operations on behalf of other users.")
+    if owner.domain_name != caller.domain or owner.role == "superadmin":
+        raise Problem(
+            "generic-forbidden",
+            "Domain-admins can perform operations on behalf of other users in the same domain only.",
+        )
+    return access_key

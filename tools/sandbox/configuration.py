@@ -9,10 +9,9 @@ from typing import Any, Final
 from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
-from ai.backend.client.sandbox import lifecycle, model, seed
+from ai.backend.client.sandbox import model, seed
 from ai.backend.client.sandbox.folders import TYPES
-from ai.backend.client.sandbox.lookup import as_uuid
-from ai.backend.client.sandbox.parameters import Field, anything, flag, optional, text
+from ai.backend.client.sandbox.parameters import Field, anything, as_uuid, flag, optional, text
 from ai.backend.client.sandbox.problems import invalid, not_found
 from ai.backend.client.sandbox.slots import SHOWN, total
 from ai.backend.client.sandbox.state import Sandbox
@@ -188,7 +187,7 @@ async def check_presets(call: Call) -> web.Response:
         keypair = database.get_one(model.KeyPair, caller.access_key)
         policy = database.get_one(model.KeyPairResourcePolicy, keypair.resource_policy)
         found = _presets(database)
-        occupying = database.query(model.Session).filter(model.Session.status.in_(lifecycle.OCCUPYING)).all()
+        occupying = database.query(model.Session).filter(model.Session.status.in_(model.OCCUPYING)).all()
     unlimited = policy.default_for_unspecified == "UNLIMITED"
     limits = {slot: Decimal(policy.total_resource_slots.get(slot, "Infinity" if unlimited else "0")) for slot in SHOWN}
     group_limits = {slot: Decimal(group.total_resource_slots.get(slot, "Infinity")) for slot in SHOWN}

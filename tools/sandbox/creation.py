@@ -9,8 +9,9 @@ from typing import Any, Final
 from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
-from ai.backend.client.sandbox import lifecycle, model, seed
-from ai.backend.client.sandbox.lookup import NAME, as_uuid, owner_of, start_time
+from ai.backend.client.sandbox import model, seed
+from ai.backend.client.sandbox.access import owner_of
+from ai.backend.client.sandbox.lookup import NAME, start_time
 from ai.backend.client.sandbox.mounts import mounts_of
 from ai.backend.client.sandbox.parameters import (
     LEFT_OUT,
@@ -18,6 +19,7 @@ from ai.backend.client.sandbox.parameters import (
     Field,
     Schema,
     anything,
+    as_uuid,
     blank_text,
     checked_or_errors,
     choice,
@@ -285,7 +287,7 @@ def _existing(
     found = (
         database.query(model.Session)
         .filter_by(access_key=owner, name=given["name"])
-        .filter(model.Session.status.in_(lifecycle.LIVE))
+        .filter(model.Session.status.in_(model.LIVE))
         .first()
     )
     if found is not None and (found.image != image.reference or not given["reuse"]):

@@ -10,8 +10,8 @@ from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox import model
-from ai.backend.client.sandbox.lookup import as_uuid, owner_of
-from ai.backend.client.sandbox.parameters import Field, blank_text, optional, pattern, text
+from ai.backend.client.sandbox.access import owner_of
+from ai.backend.client.sandbox.parameters import Field, as_uuid, blank_text, optional, pattern, text
 from ai.backend.client.sandbox.problems import Problem, not_found
 from ai.backend.client.sandbox.state import Sandbox
 from ai.backend.client.sandbox.web import Call, Role, Routes, answer

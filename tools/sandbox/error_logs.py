@@ -9,8 +9,7 @@ from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox import model
-from ai.backend.client.sandbox.lookup import as_uuid
-from ai.backend.client.sandbox.parameters import Field, choice, flag, optional, text, whole
+from ai.backend.client.sandbox.parameters import Field, as_uuid, choice, flag, optional, text, whole
 from ai.backend.client.sandbox.problems import Problem, invalid
 from ai.backend.client.sandbox.state import Sandbox
 from ai.backend.client.sandbox.web import Call, Routes, answer

@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
-from ai.backend.client.sandbox import lifecycle, model, seed
+from ai.backend.client.sandbox import model, seed
 from ai.backend.client.sandbox.folder_access import OWN, READ, accessible, content_of, named
 from ai.backend.client.sandbox.parameters import Field, choice, flag, optional, text, uuid_value
 from ai.backend.client.sandbox.problems import Problem, invalid, not_found, not_implemented
@@ -210,7 +210,7 @@ async def delete_by_id(call: Call) -> web.Response:
 
 
 def _delete(sandbox: Sandbox, database: Database, folder: model.VFolder) -> None:
-    live = database.query(model.Session).filter(model.Session.status.in_(lifecycle.LIVE))
+    live = database.query(model.Session).filter(model.Session.status.in_(model.LIVE))
     if any(mount["id"] == folder.id.hex for session in live for mount in session.vfolder_mounts):
         raise Problem("vfolder-filter-status-failed")
     remove_folder(sandbox, database, folder)

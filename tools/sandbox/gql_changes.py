@@ -14,7 +14,7 @@ from ai.backend.client.sandbox import seed
 from ai.backend.client.sandbox.slots import size
 
 if TYPE_CHECKING:
-    from ai.backend.client.sandbox.querying import Context
+    from ai.backend.client.sandbox.context import Context
 
 Resolver = Callable[..., Any]
 Outcome = dict[str, Any]

@@ -7,12 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from ai.backend.client.sandbox import model, seed
-from ai.backend.client.sandbox.lifecycle import OCCUPYING
 from ai.backend.client.sandbox.slots import total
 from ai.backend.client.sandbox.state import RELEASES
 
 if TYPE_CHECKING:
-    from ai.backend.client.sandbox.querying import Context
+    from ai.backend.client.sandbox.context import Context
 
 Resolver = Callable[["Context", Any], Any]
 
@@ -21,7 +20,7 @@ class Agent:
     """The one agent, which is the sandbox itself."""
 
     def __init__(self, context: Context) -> None:
-        with_slots = context.database.query(model.Session).filter(model.Session.status.in_(OCCUPYING)).all()
+        with_slots = context.database.query(model.Session).filter(model.Session.status.in_(model.OCCUPYING)).all()
         used = total(session.requested_slots for session in with_slots)
         self.id = seed.AGENT
         self.status = "ALIVE"
@@ -109,7 +108,7 @@ def _sessions_of(context: Context, keypair: model.KeyPair) -> list[model.Session
 
 
 def _using(context: Context, keypair: model.KeyPair) -> int:
-    return sum(session.status in OCCUPYING for session in _sessions_of(context, keypair))
+    return sum(session.status in model.OCCUPYING for session in _sessions_of(context, keypair))
 
 
 def _folder_user(context: Context, folder: model.VFolder) -> str | None:
@@ -130,7 +129,7 @@ def _mount_names(_context: Context, session: model.Session) -> list[str]:
 
 
 def _occupied(_context: Context, session: model.Session) -> dict[str, Any]:
-    return session.requested_slots if session.status in OCCUPYING else {}
+    return session.requested_slots if session.status in model.OCCUPYING else {}
 
 
 def _of_user(name: str) -> Resolver:

@@ -14,7 +14,7 @@ from ai.backend.client.sandbox.problems import Problem, invalid
 if TYPE_CHECKING:
     from sqlalchemy.orm import Query
 
-    from ai.backend.client.sandbox.querying import Context
+    from ai.backend.client.sandbox.context import Context
 
 
 LIST_LIMIT: Final = 100

@@ -11,7 +11,7 @@ from ai.backend.client.sandbox.gql_fields import value
 from ai.backend.client.sandbox.problems import Problem, invalid
 
 if TYPE_CHECKING:
-    from ai.backend.client.sandbox.querying import Context
+    from ai.backend.client.sandbox.context import Context
 
 
 Resolver = Callable[..., Any]

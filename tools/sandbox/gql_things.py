@@ -12,7 +12,7 @@ from ai.backend.client.sandbox.gql_fields import Agent
 from ai.backend.client.sandbox.gql_scope import Resolver, page, statuses, superadmins
 
 if TYPE_CHECKING:
-    from ai.backend.client.sandbox.querying import Context
+    from ai.backend.client.sandbox.context import Context
 
 
 @superadmins

@@ -12,10 +12,10 @@ from ai.backend.client.sandbox import model, seed
 from ai.backend.client.sandbox.folder_access import accessible, content_of
 from ai.backend.client.sandbox.folders import usage as folder_usage
 from ai.backend.client.sandbox.gql_scope import Resolver, page, scoped, statuses, superadmins
-from ai.backend.client.sandbox.lookup import as_uuid
+from ai.backend.client.sandbox.parameters import as_uuid
 
 if TYPE_CHECKING:
-    from ai.backend.client.sandbox.querying import Context
+    from ai.backend.client.sandbox.context import Context
 
 
 def _sessions(

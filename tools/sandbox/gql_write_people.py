@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.orm import Session as Database
 
-from ai.backend.client.sandbox import lifecycle, model, seed
+from ai.backend.client.sandbox import model, seed
 from ai.backend.client.sandbox.accounts import add_user
 from ai.backend.client.sandbox.folder_making import remove_folder
 from ai.backend.client.sandbox.gql_changes import Outcome, RefusedError, create, delete, done, modify, prepared, update
 
 if TYPE_CHECKING:
-    from ai.backend.client.sandbox.querying import Context
+    from ai.backend.client.sandbox.context import Context
 
 KEYPAIR_RATE_LIMIT: Final = 10000
 ADMIN_ROLES: Final = ("superadmin", "admin")
@@ -94,7 +94,7 @@ def _deactivate_group(context: Context, database: Database, gid: Any) -> Outcome
 
 def _purge_group(context: Context, database: Database, gid: Any) -> Outcome:
     row = _group_row(context, database, gid)
-    live = database.query(model.Session).filter(model.Session.status.in_(lifecycle.LIVE))
+    live = database.query(model.Session).filter(model.Session.status.in_(model.LIVE))
     if live.filter_by(group_id=row.id).count():
         raise RefusedError("error: Group has some active kernels. Terminate those kernels first.")
     for folder in database.query(model.VFolder).filter_by(group=row.id).all():
@@ -172,7 +172,7 @@ def _delete_user(_context: Context, database: Database, email: str) -> Outcome:
 
 def _purge_user(context: Context, database: Database, email: str, props: Mapping[str, Any]) -> Outcome:
     row = _user_row(database, email, "purgeuser")
-    live = database.query(model.Session).filter(model.Session.status.in_(lifecycle.LIVE))
+    live = database.query(model.Session).filter(model.Session.status.in_(model.LIVE))
     if live.filter_by(user_id=row.uuid).count():
         raise RefusedError("unexpected error: User has some active kernels. Terminate them first.")
     for folder in database.query(model.VFolder).filter_by(user=row.uuid).all():

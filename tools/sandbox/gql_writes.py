@@ -23,7 +23,7 @@ from ai.backend.client.sandbox.gql_changes import (
 from ai.backend.client.sandbox.gql_write_people import PEOPLE
 
 if TYPE_CHECKING:
-    from ai.backend.client.sandbox.querying import Context
+    from ai.backend.client.sandbox.context import Context
 
 GROUP_MUTATIONS: Final = ("create_group", "modify_group", "delete_group", "purge_group")
 """What domain administrators may do too."""

@@ -19,9 +19,6 @@ from ai.backend.client.sandbox.kernels import Kernel
 from ai.backend.client.sandbox.slots import total
 from ai.backend.client.sandbox.state import Sandbox
 
-LIVE: Final = ("PENDING", "SCHEDULED", "PREPARING", "RUNNING", "RESTARTING", "TERMINATING")
-OCCUPYING: Final = ("SCHEDULED", "PREPARING", "RUNNING", "RESTARTING", "TERMINATING")
-DEAD: Final = ("TERMINATED", "CANCELLED", "ERROR")
 BATCH_SECONDS: Final = 60.0
 """How long to wait for a batch session's output before looking again."""
 
@@ -90,7 +87,7 @@ class Kernels:
     def _reason_to_wait(self, database: Database, session: model.Session) -> str:
         if session.starts_at is not None and session.starts_at > model.now():
             return "before start time"
-        occupying = database.query(model.Session).filter(model.Session.status.in_(OCCUPYING)).all()
+        occupying = database.query(model.Session).filter(model.Session.status.in_(model.OCCUPYING)).all()
         own = [other for other in occupying if other.access_key == session.access_key]
         keypair = database.get_one(model.KeyPair, session.access_key)
         policy = database.get_one(model.KeyPairResourcePolicy, keypair.resource_policy)
@@ -240,7 +237,7 @@ class Kernels:
         """
         with self._sandbox.read() as database:
             session = database.get_one(model.Session, session_id)
-        if session.status in DEAD:
+        if session.status in model.DEAD:
             return session.status
         if session.status == "PENDING":
             self._set(session, "CANCELLED", reason)
@@ -272,7 +269,7 @@ class Kernels:
     async def end_all(self) -> None:
         """End every session."""
         with self._sandbox.read() as database:
-            live = database.query(model.Session.id).filter(model.Session.status.in_(LIVE)).all()
+            live = database.query(model.Session.id).filter(model.Session.status.in_(model.LIVE)).all()
         await asyncio.gather(*(self.destroy(session_id, "force-terminated") for (session_id,) in live))
 
     def _status(self, session_id: uuid.UUID) -> str:
@@ -320,7 +317,7 @@ class Kernels:
 
 
 def _count_occupying(database: Database) -> int:
-    return database.query(model.Session).filter(model.Session.status.in_(OCCUPYING)).count()
+    return database.query(model.Session).filter(model.Session.status.in_(model.OCCUPYING)).count()
 
 
 def _move(session: model.Session, status: str, info: str = "") -> None:

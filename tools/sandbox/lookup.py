@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime
 import re
-import uuid
 from typing import Final
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session as Database
 
-from ai.backend.client.sandbox import lifecycle, model
-from ai.backend.client.sandbox.access import Identity
-from ai.backend.client.sandbox.problems import Problem, invalid, not_found
+from ai.backend.client.sandbox import model
+from ai.backend.client.sandbox.access import owner_of
+from ai.backend.client.sandbox.parameters import as_uuid
+from ai.backend.client.sandbox.problems import invalid, not_found
 from ai.backend.client.sandbox.web import Call
 
 NAME: Final = r"^(?=.{4,64}$)\w[\w.-]*\w$"
@@ -23,9 +23,9 @@ _STALE: Final = (
     select(model.Session)
     .where(model.Session.access_key == bindparam("access_key"))
     .where((model.Session.name == bindparam("name")) | (model.Session.id == bindparam("id")))
-    .order_by(model.Session.status.in_(lifecycle.DEAD), model.Session.created_at.desc())
+    .order_by(model.Session.status.in_(model.DEAD), model.Session.created_at.desc())
 )
-_LIVE: Final = _STALE.where(model.Session.status.in_(lifecycle.LIVE))
+_LIVE: Final = _STALE.where(model.Session.status.in_(model.LIVE))
 
 
 def session_named(call: Call, owner: str | None = None, *, stale: bool = False) -> model.Session:
@@ -60,38 +60,6 @@ def find(database: Database, name: str, access_key: str, stale: bool = False) ->
     if found is not None:
         return found
     raise not_found("session", f"Session (id={name}) does not exist.")
-
-
-def as_uuid(value: str) -> uuid.UUID | None:
-    """The UUID that a text is, or None."""
-    try:
-        return uuid.UUID(value)
-    except ValueError:
-        return None
-
-
-def owner_of(database: Database, caller: Identity, access_key: str | None) -> str:
-    """The key to act for: the caller's, or another one if the caller may.
-
-    Raises:
-        Problem: 400 or 403.
-    """
-    if access_key is None or access_key == caller.access_key:
-        return caller.access_key
-    keypair = database.get(model.KeyPair, access_key)
-    owner = database.get(model.User, keypair.user) if keypair is not None else None
-    if owner is None:
-        raise invalid("Unknown owner access key")
-    if caller.is_superadmin:
-        return access_key
-    if caller.role != "admin":
-        raise Problem("generic-forbidden", "Only admins can perform operations on behalf of other users.")
-    if owner.domain_name != caller.domain or owner.role == "superadmin":
-        raise Problem(
-            "generic-forbidden",
-            "Domain-admins can perform operations on behalf of other users in the same domain only.",
-        )
-    return access_key
 
 
 def start_time(value: str) -> datetime.datetime:

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, String, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+LIVE: Final = ("PENDING", "SCHEDULED", "PREPARING", "RUNNING", "RESTARTING", "TERMINATING")
+OCCUPYING: Final = ("SCHEDULED", "PREPARING", "RUNNING", "RESTARTING", "TERMINATING")
+DEAD: Final = ("TERMINATED", "CANCELLED", "ERROR")
 
 
 def now() -> datetime.datetime:

@@ -188,3 +188,11 @@ def mapping_of(check: Check) -> Check:
         return {key: check(item) for key, item in value.items()}
 
     return check_mapping
+
+
+def as_uuid(value: str) -> uuid.UUID | None:
+    """The UUID that a text is, or None."""
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        return None

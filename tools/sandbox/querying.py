@@ -7,7 +7,6 @@ import functools
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
@@ -27,10 +26,9 @@ from graphql import (
     validate,
 )
 from graphql.language import FieldNode, IntValueNode, StringValueNode
-from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox import gql_fields, gql_reads, gql_writes
-from ai.backend.client.sandbox.access import Identity
+from ai.backend.client.sandbox.context import Context
 from ai.backend.client.sandbox.parameters import Field, anything, mapping_of, optional, text
 from ai.backend.client.sandbox.problems import Problem, not_implemented
 from ai.backend.client.sandbox.state import Sandbox
@@ -44,15 +42,6 @@ QUERY: Final = {
     "variables": Field(optional(mapping_of(anything)), None),
     "operation_name": Field(optional(text), None, ("operation_name", "operationName")),
 }
-
-
-@dataclass
-class Context:
-    """What resolvers get."""
-
-    sandbox: Sandbox
-    caller: Identity
-    database: Database
 
 
 async def plain(call: Call) -> web.Response:

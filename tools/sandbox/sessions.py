@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ai.backend.client.sandbox import lifecycle, model
+from ai.backend.client.sandbox import model
 from ai.backend.client.sandbox.creation import create_from_template, create_session
 from ai.backend.client.sandbox.kernels import Kernel
 from ai.backend.client.sandbox.lookup import NAME, find, session_named
@@ -212,7 +212,7 @@ async def rename(call: Call) -> web.Response:
         if session.status != "RUNNING":
             raise invalid("Can't change name of not running session")
         others = database.query(model.Session).filter_by(access_key=call.caller.access_key, name=given["name"])
-        if others.filter(model.Session.status.in_(lifecycle.LIVE)).count():
+        if others.filter(model.Session.status.in_(model.LIVE)).count():
             raise invalid("Duplicate session name. Session name should be unique.")
         session.name = given["name"]
     return nothing()
@@ -222,7 +222,7 @@ async def match(call: Call) -> web.Response:
     given = await call.parameters({"id": Field(text)})
     with call.sandbox.read() as database:
         own = database.query(model.Session).filter_by(access_key=call.caller.access_key)
-        live = own.filter(model.Session.status.in_(lifecycle.LIVE)).all()
+        live = own.filter(model.Session.status.in_(model.LIVE)).all()
     # Whole names only: that is what managers match, too.
     same = [session for session in live if given["id"] in (session.name, str(session.id))]
     return answer(

@@ -10,7 +10,7 @@ import sys
 import pytest
 import structlog
 
-from ai.backend.client.sessions import log
+from ai.backend.client import log
 
 SECRET = "s3cr3t"
 
@@ -40,7 +40,7 @@ def test_nothing_is_said_or_configured_by_default():
 import logging, structlog
 before = structlog.get_config(), list(logging.root.handlers), logging.root.level
 from ai.backend.client.session import Session
-from ai.backend.client.sessions import log
+from ai.backend.client import log
 logger = log.get_logger("tests")
 for level in ("debug", "info", "warning", "error", "critical"):
     getattr(logger, level)("said", secret_key="{SECRET}")
