@@ -14,12 +14,17 @@ ROOT_PACKAGE = "ai.backend.client"
 # Read as text: importing the package would need its dependencies installed.
 VERSION = re.findall(r'__version__ = "(.+)"', (HERE / "client" / "_version.py").read_text("utf-8"))[0]
 
-PACKAGES = {
+FOLDERS = {
     ROOT_PACKAGE: "client",
     f"{ROOT_PACKAGE}.actors": "actors",
     f"{ROOT_PACKAGE}.functions": "functions",
     f"{ROOT_PACKAGE}.sessions": "sessions",
     f"{ROOT_PACKAGE}.sandbox": "tools/sandbox",  # works with the extra of that name only
+}
+PACKAGES = {
+    ".".join([package, *init.parent.relative_to(HERE / folder).parts]): str(init.parent.relative_to(HERE))
+    for package, folder in FOLDERS.items()
+    for init in sorted((HERE / folder).rglob("__init__.py"))
 }
 SANDBOX_NEEDS = ["aiohttp>=3.9", "graphql-core>=3.3,<4", "PyYAML>=6", "SQLAlchemy>=2.0.15"]
 
@@ -32,7 +37,7 @@ setup(
     license_expression="MIT",
     packages=list(PACKAGES),
     package_dir=PACKAGES,
-    package_data={ROOT_PACKAGE: ["py.typed"], f"{ROOT_PACKAGE}.sandbox": ["*.graphql"]},
+    package_data={ROOT_PACKAGE: ["py.typed"], f"{ROOT_PACKAGE}.sandbox.graphql": ["*.graphql"]},
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[

@@ -7,7 +7,8 @@ the home is imported, when the name is first asked for.
 Modules whose path is the same here (``auth``, ``config``, ``exceptions``, ``helper``, ``request``, ``session``,
 ``types``, ``utils``, ``versioning``) are ordinary files and not in the table. Left out on purpose, as parts of the
 vendor's program rather than of its interface: ``load_balancing`` (never connected to anything; here endpoints are
-chosen by their health, see ``sessions/endpoints.py``), and whatever prints (``cli``, formatters and output handlers).
+chosen by their health, see ``sessions/wire/endpoints.py``), and whatever prints (``cli``, formatters and output
+handlers).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ PACKAGE: Final = "ai.backend.client"
 
 ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
     # 19.09
-    "admin": {".functions.admin": "Admin"},
-    "agent": {".functions.agent": "Agent AgentWatcher"},
+    "admin": {".functions.cluster.admin": "Admin"},
+    "agent": {".functions.cluster.agent": "Agent AgentWatcher"},
     "base": {".functions.base": "BaseFunction api_function", "builtins": "APIFunctionMeta=type"},
     "cli": {},
     "cli.pretty": {".utils": "ProgressReportingReader"},
@@ -33,61 +34,62 @@ ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
         "asyncio": "all_tasks asyncio_run=run current_loop=get_running_loop",
         ".sessions.forever": "asyncio_run_forever",
     },
-    "domain": {".functions.domain": "Domain"},
-    "etcd": {".functions.etcd": "EtcdConfig"},
-    "group": {".functions.group": "Group"},
-    "image": {".functions.image": "Image"},
-    "kernel": {".functions.kernel": "Kernel", ".functions.kernel_sockets": "StreamPty"},
-    "keypair": {".functions.keypair": "KeyPair"},
-    "keypair_resource_policy": {".functions.keypair_resource_policy": "KeypairResourcePolicy"},
-    "manager": {".functions.manager": "Manager"},
-    "resource": {".functions.resource": "Resource"},
-    "scaling_group": {".functions.scaling_group": "ScalingGroup"},
-    "user": {".functions.user": "User"},
-    "vfolder": {".functions.vfolder": "VFolder"},
+    "domain": {".functions.accounts.domain": "Domain"},
+    "etcd": {".functions.cluster.etcd": "EtcdConfig"},
+    "group": {".functions.accounts.group": "Group"},
+    "image": {".functions.cluster.image": "Image"},
+    "kernel": {".functions.compute.kernel": "Kernel", ".functions.compute.sockets": "StreamPty"},
+    "keypair": {".functions.accounts.keypair": "KeyPair"},
+    "keypair_resource_policy": {".functions.accounts.keypair_resource_policy": "KeypairResourcePolicy"},
+    "manager": {".functions.cluster.manager": "Manager"},
+    "resource": {".functions.cluster.resource": "Resource"},
+    "scaling_group": {".functions.cluster.scaling_group": "ScalingGroup"},
+    "user": {".functions.accounts.user": "User"},
+    "vfolder": {".functions.folders.vfolder": "VFolder"},
     # 20.03 to 23.09
     "func": {},
-    "func.acl": {".functions.permission": "Permission"},
-    "func.admin": {".functions.admin": "Admin"},
-    "func.agent": {".functions.agent": "Agent AgentWatcher"},
-    "func.auth": {".functions.auth": "Auth"},
+    "func.acl": {".functions.accounts.permission": "Permission"},
+    "func.admin": {".functions.cluster.admin": "Admin"},
+    "func.agent": {".functions.cluster.agent": "Agent AgentWatcher"},
+    "func.auth": {".functions.accounts.auth": "Auth"},
     "func.base": {".functions.base": "BaseFunction api_function", "builtins": "APIFunctionMeta=type"},
-    "func.bgtask": {".functions.background_task": "BackgroundTask"},
-    "func.domain": {".functions.domain": "Domain"},
-    "func.dotfile": {".functions.dotfile": "Dotfile"},
-    "func.etcd": {".functions.etcd": "EtcdConfig"},
-    "func.group": {".functions.group": "Group"},
-    "func.image": {".functions.image": "Image"},
-    "func.keypair": {".functions.keypair": "KeyPair"},
-    "func.keypair_resource_policy": {".functions.keypair_resource_policy": "KeypairResourcePolicy"},
-    "func.manager": {".functions.manager": "Manager"},
-    "func.model": {".functions.model": "Model"},
-    "func.resource": {".functions.resource": "Resource"},
-    "func.scaling_group": {".functions.scaling_group": "ScalingGroup"},
-    "func.server_log": {".functions.server_log": "ServerLog"},
-    "func.service": {".functions.service": "Service"},
+    "func.bgtask": {".functions.cluster.background_task": "BackgroundTask"},
+    "func.domain": {".functions.accounts.domain": "Domain"},
+    "func.dotfile": {".functions.accounts.dotfile": "Dotfile"},
+    "func.etcd": {".functions.cluster.etcd": "EtcdConfig"},
+    "func.group": {".functions.accounts.group": "Group"},
+    "func.image": {".functions.cluster.image": "Image"},
+    "func.keypair": {".functions.accounts.keypair": "KeyPair"},
+    "func.keypair_resource_policy": {".functions.accounts.keypair_resource_policy": "KeypairResourcePolicy"},
+    "func.manager": {".functions.cluster.manager": "Manager"},
+    "func.model": {".functions.folders.model": "Model"},
+    "func.resource": {".functions.cluster.resource": "Resource"},
+    "func.scaling_group": {".functions.cluster.scaling_group": "ScalingGroup"},
+    "func.server_log": {".functions.cluster.server_log": "ServerLog"},
+    "func.service": {".functions.compute.service": "Service"},
     "func.session": {
-        ".functions.kernel": "ComputeSession",
-        ".functions.inference_session": "InferenceSession",
-        ".functions.kernel_sockets": "StreamPty",
+        ".functions.compute.kernel": "ComputeSession",
+        ".functions.compute.inference_session": "InferenceSession",
+        ".functions.compute.sockets": "StreamPty",
     },
-    "func.session_template": {".functions.session_template": "SessionTemplate"},
-    "func.storage": {".functions.storage": "Storage"},
-    "func.system": {".functions.system": "System"},
-    "func.user": {".functions.user": "User", ".functions._accounts": "UserRole UserStatus"},
-    "func.vfolder": {".functions.vfolder": "VFolder"},
+    "func.session_template": {".functions.compute.session_template": "SessionTemplate"},
+    "func.storage": {".functions.cluster.storage": "Storage"},
+    "func.system": {".functions.cluster.system": "System"},
+    "func.user": {".functions.accounts.user": "User", ".functions.accounts.roles": "UserRole UserStatus"},
+    "func.vfolder": {".functions.folders.vfolder": "VFolder"},
     "output": {},
     "output.fields": {
-        ".functions.fields": "agent_fields=AGENT container_fields=CONTAINER domain_fields=DOMAIN group_fields=GROUP "
-        "image_fields=IMAGE keypair_fields=KEYPAIR keypair_resource_policy_fields=KEYPAIR_RESOURCE_POLICY "
+        ".functions.toolkit.fields": "agent_fields=AGENT container_fields=CONTAINER domain_fields=DOMAIN "
+        "group_fields=GROUP image_fields=IMAGE keypair_fields=KEYPAIR "
+        "keypair_resource_policy_fields=KEYPAIR_RESOURCE_POLICY "
         "permission_fields=PERMISSION routing_fields=ROUTING scaling_group_fields=SCALING_GROUP "
         "service_fields=ENDPOINT session_fields=COMPUTE_SESSION storage_fields=STORAGE user_fields=USER "
         "vfolder_fields=VFOLDER",
     },
-    "output.types": {".functions.fields": "FieldSet FieldSpec", ".functions.pages": "PaginatedResult"},
+    "output.types": {".functions.toolkit.fields": "FieldSet FieldSpec", ".functions.toolkit.pages": "PaginatedResult"},
     "pagination": {
-        ".functions.pagination": "execute_paginated_query fetch_paginated_result generate_paginated_results",
-        ".functions.pages": "MAX_PAGE_SIZE",
+        ".functions.toolkit.pagination": "execute_paginated_query fetch_paginated_result generate_paginated_results",
+        ".functions.toolkit.pages": "MAX_PAGE_SIZE",
     },
 }
 """Old path → home → names, as ``old=new`` where the name differs. A home with a dot in front is one of ours."""

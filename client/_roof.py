@@ -17,13 +17,13 @@ ROOF: dict[str, dict[str, str]] = {
         "BaseSession": f"{PACKAGE}.sessions.facade",
         "Session": f"{PACKAGE}.sessions.facade",
     },
-    f"{PACKAGE}.auth": {"Auth": f"{PACKAGE}.functions.auth"},
+    f"{PACKAGE}.auth": {"Auth": f"{PACKAGE}.functions.accounts.auth"},
     f"{PACKAGE}.request": {
-        "SSEContextManager": f"{PACKAGE}.functions.events",
-        "SSEMessage": f"{PACKAGE}.functions.events",
-        "SSEResponse": f"{PACKAGE}.functions.events",
-        "WebSocketContextManager": f"{PACKAGE}.functions.websocket",
-        "WebSocketResponse": f"{PACKAGE}.functions.websocket",
+        "SSEContextManager": f"{PACKAGE}.functions.streams.events",
+        "SSEMessage": f"{PACKAGE}.functions.streams.events",
+        "SSEResponse": f"{PACKAGE}.functions.streams.events",
+        "WebSocketContextManager": f"{PACKAGE}.functions.streams.websocket",
+        "WebSocketResponse": f"{PACKAGE}.functions.streams.websocket",
     },
 }
 """Ground module → public name → module that defines it."""

@@ -25,7 +25,7 @@ from ai.backend.client._roof import resolve
 from ai.backend.client.exceptions import InvalidArgument
 
 if TYPE_CHECKING:
-    from ai.backend.client.functions.auth import Auth
+    from ai.backend.client.functions.accounts.auth import Auth
 
 __all__ = [
     "Auth",

@@ -23,8 +23,8 @@ from ai.backend.client._roof import resolve
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
 
 if TYPE_CHECKING:
-    from ai.backend.client.functions.events import SSEResponse
-    from ai.backend.client.functions.websocket import WebSocketResponse
+    from ai.backend.client.functions.streams.events import SSEResponse
+    from ai.backend.client.functions.streams.websocket import WebSocketResponse
 
 __all__ = [
     "AsyncResponse",

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ai.backend.client.functions.admin import Admin
-from ai.backend.client.functions.agent import Agent, AgentWatcher
-from ai.backend.client.functions.auth import Auth
-from ai.backend.client.functions.background_task import BackgroundTask
+from ai.backend.client.functions.accounts.auth import Auth
+from ai.backend.client.functions.accounts.domain import Domain
+from ai.backend.client.functions.accounts.dotfile import Dotfile
+from ai.backend.client.functions.accounts.group import Group
+from ai.backend.client.functions.accounts.keypair import KeyPair
+from ai.backend.client.functions.accounts.keypair_resource_policy import KeypairResourcePolicy
+from ai.backend.client.functions.accounts.permission import Permission
+from ai.backend.client.functions.accounts.resource_policy import ProjectResourcePolicy, UserResourcePolicy
+from ai.backend.client.functions.accounts.user import User
 from ai.backend.client.functions.base import BaseFunction
-from ai.backend.client.functions.domain import Domain
-from ai.backend.client.functions.dotfile import Dotfile
-from ai.backend.client.functions.etcd import EtcdConfig
-from ai.backend.client.functions.group import Group
-from ai.backend.client.functions.image import Image
-from ai.backend.client.functions.kernel import ComputeSession, Kernel
-from ai.backend.client.functions.keypair import KeyPair
-from ai.backend.client.functions.keypair_resource_policy import KeypairResourcePolicy
-from ai.backend.client.functions.manager import Manager
-from ai.backend.client.functions.model import Model
-from ai.backend.client.functions.permission import Permission
-from ai.backend.client.functions.resource import Resource
-from ai.backend.client.functions.resource_policy import ProjectResourcePolicy, UserResourcePolicy
-from ai.backend.client.functions.scaling_group import ScalingGroup
-from ai.backend.client.functions.server_log import ServerLog
-from ai.backend.client.functions.service import Service
-from ai.backend.client.functions.session_template import ClusterTemplate, SessionTemplate
-from ai.backend.client.functions.storage import QuotaScope, Storage
-from ai.backend.client.functions.system import System
-from ai.backend.client.functions.user import User
-from ai.backend.client.functions.vfolder import VFolder
+from ai.backend.client.functions.cluster.admin import Admin
+from ai.backend.client.functions.cluster.agent import Agent, AgentWatcher
+from ai.backend.client.functions.cluster.background_task import BackgroundTask
+from ai.backend.client.functions.cluster.etcd import EtcdConfig
+from ai.backend.client.functions.cluster.image import Image
+from ai.backend.client.functions.cluster.manager import Manager
+from ai.backend.client.functions.cluster.resource import Resource
+from ai.backend.client.functions.cluster.scaling_group import ScalingGroup
+from ai.backend.client.functions.cluster.server_log import ServerLog
+from ai.backend.client.functions.cluster.storage import QuotaScope, Storage
+from ai.backend.client.functions.cluster.system import System
+from ai.backend.client.functions.compute.kernel import ComputeSession, Kernel
+from ai.backend.client.functions.compute.service import Service
+from ai.backend.client.functions.compute.session_template import ClusterTemplate, SessionTemplate
+from ai.backend.client.functions.folders.model import Model
+from ai.backend.client.functions.folders.vfolder import VFolder
 
 __all__ = [
     "PROXIES",

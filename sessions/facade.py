@@ -17,13 +17,13 @@ from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument, type_of
 from ai.backend.client.functions import current
 from ai.backend.client.functions.base import Async, M, Sync
-from ai.backend.client.functions.streams import Plan
+from ai.backend.client.functions.streams.stream import Plan
 from ai.backend.client.progress import ProgressListener
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions.batch import Batch
 from ai.backend.client.sessions.core import Closing, Core, dropped
 from ai.backend.client.sessions.proxies import Proxies
-from ai.backend.client.sessions.stream_driver import StreamDriver
+from ai.backend.client.sessions.streams.driver import StreamDriver
 
 CLOSE_TIMEOUT = 10.0
 """Seconds that calls in flight get to end when a session closes."""

@@ -19,10 +19,10 @@ from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import DeadlineExceeded, Overloaded, SessionClosed
-from ai.backend.client.sessions.cookies import WebCookies
-from ai.backend.client.sessions.streams import Streams
+from ai.backend.client.sessions.streams.registry import Streams
 from ai.backend.client.sessions.supervisor import Supervisor
-from ai.backend.client.sessions.transport import Transport
+from ai.backend.client.sessions.wire.cookies import WebCookies
+from ai.backend.client.sessions.wire.transport import Transport
 
 
 class Runtime:

@@ -48,7 +48,7 @@ from ai.backend.client.exceptions import (
 )
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.gathering import Gathering
-from ai.backend.client.sessions.transport import Transport
+from ai.backend.client.sessions.wire.transport import Transport
 from ai.backend.client.versioning import format_api_version, negotiate
 
 ApiVersion = tuple[int, str]

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import pytest
 
 from ai.backend.client.functions.current import current_session
-from support.echo import EchoServer
-from support.faults import FaultServer
-from support.runtimes import RUNTIMES, Runtime, available
-from support.scripts import CLEAN
+from support.runtimes.calling import RUNTIMES, Runtime, available
+from support.runtimes.scripts import CLEAN
+from support.servers.echo import EchoServer
+from support.servers.faults import FaultServer
 
 TOGETHER = {
     "tests/live/": "cluster",
@@ -118,7 +118,7 @@ def unique() -> Callable[[str], str]:
 
 @pytest.fixture(params=available())
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    """How the callers run: a test that asks for it runs once per way of calling (see `support.runtimes`)."""
+    """How the callers run: a test that asks for it runs once per way of calling (see `support.runtimes.calling`)."""
     return RUNTIMES[request.param]()
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from ai.backend.client.functions import PROXIES
 from ai.backend.client.functions.base import ApiFunction
-from support.golden import Golden, generations
-from support.recording import CALLERS, Marks, read
-from support.wire import functions_called
+from support.golden.data import Golden, generations
+from support.golden.recording import CALLERS, Marks, read
+from support.golden.wire import functions_called
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "api-coverage.md"

@@ -14,7 +14,7 @@ import pytest
 from ai.backend.client.config import APIConfig
 from ai.backend.client.functions import PROXIES
 from ai.backend.client.session import AsyncSession, Session
-from support.signatures import Offered, differences, offered, read_signature
+from support.golden.signatures import Offered, differences, offered, read_signature
 
 DATA = Path(__file__).parents[1] / "data" / "api.toml"
 TYPES = Path(__file__).parents[1] / "typing" / "results.py"

@@ -1,6 +1,6 @@
 """Every GraphQL document that a client of any configured version sends to manager 23.09 is valid there.
 
-The documents are those of `tests/data/wire`, the schema is the one of the real manager (see `support.schema`).
+The documents are those of `tests/data/wire`, the schema is the one of the real manager (see `support.golden.schema`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pytest
 from graphql import GraphQLError, OperationDefinitionNode, parse, validate
 from graphql.execution.values import get_variable_values
 
-from support.golden import Golden, generations
-from support.schema import saved_schema
+from support.golden.data import Golden, generations
+from support.golden.schema import saved_schema
 
 DATA = Path(__file__).parents[1] / "data" / "wire"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ai.backend.client.functions import PROXIES
-from support.golden import GENERATIONS, Golden, generations
-from support.signatures import offered
-from support.wire import Wiretap, functions_called
+from support.golden.data import GENERATIONS, Golden, generations
+from support.golden.signatures import offered
+from support.golden.wire import Wiretap, functions_called
 
 DATA = Path(__file__).parents[1] / "data" / "wire"
 FILES = {path.stem: Golden(path) for path in sorted(DATA.glob("*.json"))}

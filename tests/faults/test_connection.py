@@ -22,7 +22,7 @@ from ai.backend.client.exceptions import (
 )
 from ai.backend.client.request import AttachedFile, Request
 from ai.backend.client.session import Session
-from support.faults import (
+from support.servers.faults import (
     black_hole,
     close,
     cut_after,

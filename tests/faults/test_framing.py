@@ -14,7 +14,7 @@ from ai.backend.client.exceptions import (
     ProtocolError,
 )
 from ai.backend.client.session import Session
-from support.faults import close_after, gzipped, head, message, raw, reply, silence
+from support.servers.faults import close_after, gzipped, head, message, raw, reply, silence
 from support.waiting import until
 
 KERNEL = {"name": "kernel"}

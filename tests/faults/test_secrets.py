@@ -12,8 +12,8 @@ import pytest
 from ai.backend.client.exceptions import BackendError
 from ai.backend.client.request import Request
 from ai.backend.client.session import AsyncSession, Session
-from support.faults import close, cut_after, head, raw, reply, silence
 from support.recipes import Probe
+from support.servers.faults import close, cut_after, head, raw, reply, silence
 
 CANARY = "canary-secret-key-6f1d2c"
 ACCESS = "AKCANARY"

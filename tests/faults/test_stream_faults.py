@@ -26,12 +26,12 @@ from ai.backend.client.exceptions import (
 )
 from ai.backend.client.request import Request
 from ai.backend.client.session import Session
-from support.faults import FaultServer, black_hole, close, head, raw, reply, reset, silence, unused_port
-from support.stream_steps import Counter, echo, event, events, numbered_messages, until_closed, wait_for_close
-from support.streaming import read
+from support.runtimes.streaming import read
+from support.servers.faults import FaultServer, black_hole, close, head, raw, reply, reset, silence, unused_port
+from support.servers.stream_steps import Counter, echo, event, events, numbered_messages, until_closed, wait_for_close
+from support.servers.websocket_peer import Peer, text, upgrade
+from support.servers.websocket_peer import close as close_frame
 from support.waiting import until
-from support.websocket_peer import Peer, text, upgrade
-from support.websocket_peer import close as close_frame
 
 HEARTBEAT = 0.4
 """Seconds that the servers of these tests may be silent."""

@@ -13,7 +13,7 @@ import trustme
 
 from ai.backend.client.exceptions import BackendClientError, CallTimeout, ConnectTimeout, TLSError
 from ai.backend.client.session import AsyncSession, Session
-from support.faults import FaultServer, black_hole, reply
+from support.servers.faults import FaultServer, black_hole, reply
 
 KERNEL = {"name": "kernel"}
 NOW = datetime.datetime.now(datetime.UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.storage import StorageServer
+from support.servers.storage import StorageServer
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from support.patched import run_patched
-from support.runtimes import is_patched
+from support.runtimes.calling import is_patched
+from support.runtimes.patched import run_patched
 
 HERE = Path(__file__).parent
 USES_RUNTIME = re.compile(r"^def (?:test_\w+|session)\(.*\bruntime\b", re.MULTILINE)
-MODULES = sorted(path.name for path in HERE.glob("test_*.py") if USES_RUNTIME.search(path.read_text("utf-8")))
+MODULES = sorted(
+    str(path.relative_to(HERE)) for path in HERE.rglob("test_*.py") if USES_RUNTIME.search(path.read_text("utf-8"))
+)
 LIMIT = 110
 
 

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from support.faults import reply
-from support.recording import Recorder, read, write
+from support.golden.recording import Recorder, read, write
+from support.servers.faults import reply
 
 CALLER = {"thread": "sync", "asyncio": "asyncio"}
 

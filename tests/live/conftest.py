@@ -15,7 +15,7 @@ import pytest
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.session import Session
-from support import recording
+from support.golden import recording
 
 HERE = Path(__file__).parent
 NEEDED = ("BACKEND_ENDPOINT", "BACKEND_ACCESS_KEY", "BACKEND_SECRET_KEY")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from support import job
-from support.patched import run_patched
-from support.runtimes import is_patched
+from support.runtimes.calling import is_patched
+from support.runtimes.patched import run_patched
 
 HERE = Path(__file__).parent
 

@@ -19,7 +19,7 @@ import pytest
 from ai.backend.client.exceptions import BackendAPIError, BackendClientError, DeadlineExceeded
 from ai.backend.client.session import Session
 from support.cluster import IMAGE, RESOURCES
-from support.streaming import read
+from support.runtimes.streaming import read
 from support.waiting import until
 
 LIMIT = 30.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ai.backend.client.session import Session
-from support import schema
+from support.golden import schema
 
 
 def test_the_saved_schema_is_that_of_the_manager(live_config, update_golden) -> None:

@@ -21,7 +21,7 @@ from ai.backend.client.exceptions import BackendAPIError, TargetExists
 from ai.backend.client.session import Session
 from support.cluster import delete_folder, until_deleted
 from support.moving import leftovers
-from support.scripts import Script
+from support.runtimes.scripts import Script
 from support.waiting import until
 
 LONG = bool(os.environ.get("BACKEND_TEST_LONG"))

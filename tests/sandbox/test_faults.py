@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from ai.backend.client.exceptions import BackendAPIError
-from ai.backend.client.sandbox import Sandbox, faults
+from ai.backend.client.sandbox import Sandbox
+from ai.backend.client.sandbox.core import faults
 from ai.backend.client.session import Session
 
 

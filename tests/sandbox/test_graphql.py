@@ -11,14 +11,14 @@ import pytest
 from graphql import build_schema, lexicographic_sort_schema, print_schema
 
 from ai.backend.client.exceptions import BackendAPIError
-from ai.backend.client.sandbox import filtering
-from ai.backend.client.sandbox.seed import ROLES
+from ai.backend.client.sandbox.core.seed import ROLES
+from ai.backend.client.sandbox.graphql import filtering
 from ai.backend.client.session import Session
 from support.cluster import IMAGE
 from support.sandboxes import signed
 
 SCHEMA = Path(__file__).parents[1] / "data" / "schema-23.09.10.graphql"
-PACKAGED = Path(__file__).parents[2] / "tools" / "sandbox" / "schema-23.09.graphql"
+PACKAGED = Path(__file__).parents[2] / "tools" / "sandbox" / "graphql" / "schema-23.09.graphql"
 
 
 def bare(text: str) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from support import job
-from support.driver import driving
-from support.patched import run_patched
-from support.runtimes import is_patched
+from support.runtimes.calling import is_patched
+from support.runtimes.driver import driving
+from support.runtimes.patched import run_patched
 
 LIMIT = 100
 VERSIONS = {"v7.20230615": ((7, "20230615"), "23."), "v4.20190615": ((4, "20190615"), "19.")}

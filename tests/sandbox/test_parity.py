@@ -11,11 +11,11 @@ import pytest
 
 from ai.backend.client.config import APIConfig
 from ai.backend.client.sandbox import Sandbox, gaps, server
-from ai.backend.client.sandbox.gql_reads import READS
-from ai.backend.client.sandbox.gql_writes import WRITES
-from ai.backend.client.sandbox.querying import schema_of
-from ai.backend.client.sandbox.state import V4, V7
-from support import parity
+from ai.backend.client.sandbox.core.state import V4, V7
+from ai.backend.client.sandbox.graphql.endpoint import schema_of
+from ai.backend.client.sandbox.graphql.mutations import WRITES
+from ai.backend.client.sandbox.graphql.queries import READS
+from support.golden import parity
 
 PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
 API = "v7.20230615"

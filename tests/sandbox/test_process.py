@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from ai.backend.client.sandbox import Sandbox, SandboxError
-from ai.backend.client.sandbox.janitor import MARK_VARIABLE
+from ai.backend.client.sandbox.sessions.janitor import MARK_VARIABLE
 from ai.backend.client.session import Session
 from support.cluster import IMAGE
 from support.job import run
-from support.scripts import run_script
+from support.runtimes.scripts import run_script
 
 HANG = 30.0
 COMMAND = [sys.executable, "-P", "-m", "ai.backend.client.sandbox"]

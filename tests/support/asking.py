@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from support.runtimes import Thunk
+from support.runtimes.calling import Thunk
 
 
 def ask(session: Any, name: str) -> Any:

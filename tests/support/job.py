@@ -14,8 +14,8 @@ from typing import Any
 
 from ai.backend.client.exceptions import BackendAPIError
 from support.cluster import IMAGE, RESOURCES
-from support.driver import DrivenStream, driving, refused
-from support.runtimes import Runtime
+from support.runtimes.calling import Runtime
+from support.runtimes.driver import DrivenStream, driving, refused
 
 LIMIT = 30.0
 ENDS = ("finished", "exec-timeout")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.storage import StorageServer, folder
+from support.servers.storage import StorageServer, folder
 from support.waiting import until
 
 KIB, MIB = 1 << 10, 1 << 20

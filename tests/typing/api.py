@@ -6,8 +6,8 @@ from typing import Any, assert_type
 
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.functions.base import Async, Sync
-from ai.backend.client.functions.kernel import Kernel
-from ai.backend.client.functions.pages import ItemIterator, PaginatedResult
+from ai.backend.client.functions.compute.kernel import Kernel
+from ai.backend.client.functions.toolkit.pages import ItemIterator, PaginatedResult
 from ai.backend.client.session import AsyncSession, Session
 
 

@@ -8,14 +8,15 @@ from typing import Any, assert_type
 from ai.backend.client import functions
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.auth import AuthToken
-from ai.backend.client.functions import replies, vfolder_replies
 from ai.backend.client.functions.base import Async, Sync
-from ai.backend.client.functions.byte_stream import ByteStream
-from ai.backend.client.functions.events import SSEResponse
-from ai.backend.client.functions.kernel_run import RunResult
-from ai.backend.client.functions.kernel_sockets import StreamExecute, StreamPty
-from ai.backend.client.functions.pages import PaginatedResult
-from ai.backend.client.functions.tunnel import Tunnel
+from ai.backend.client.functions.compute.run import RunResult
+from ai.backend.client.functions.compute.sockets import StreamExecute, StreamPty
+from ai.backend.client.functions.folders import replies as vfolder_replies
+from ai.backend.client.functions.streams.byte_stream import ByteStream
+from ai.backend.client.functions.streams.events import SSEResponse
+from ai.backend.client.functions.streams.tunnel import Tunnel
+from ai.backend.client.functions.toolkit import replies
+from ai.backend.client.functions.toolkit.pages import PaginatedResult
 from ai.backend.client.request import Response
 from ai.backend.client.session import AsyncSession, Session
 

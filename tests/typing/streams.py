@@ -6,10 +6,10 @@ from typing import Any, assert_type
 
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.functions.base import Async, Sync
-from ai.backend.client.functions.events import SSEMessage, SSEResponse
-from ai.backend.client.functions.kernel_sockets import StreamExecute, StreamPty
-from ai.backend.client.functions.tunnel import Tunnel
-from ai.backend.client.functions.websocket import WSMessage
+from ai.backend.client.functions.compute.sockets import StreamExecute, StreamPty
+from ai.backend.client.functions.streams.events import SSEMessage, SSEResponse
+from ai.backend.client.functions.streams.tunnel import Tunnel
+from ai.backend.client.functions.streams.websocket import WSMessage
 from ai.backend.client.session import AsyncSession, Session
 
 

@@ -158,9 +158,9 @@ PUBLIC = {
 def in_tree():
     """The files that have to be shipped: path in the package → path in the repository."""
     return {
-        f"{target}/{path.name}": path
+        f"{target}/{path.relative_to(ROOT / folder)}": path
         for target, folder in FOLDERS.items()
-        for path in sorted((ROOT / folder).iterdir())
+        for path in sorted((ROOT / folder).rglob("*"))
         if path.suffix in (".py", ".graphql") or path.name == "py.typed"
     }
 
@@ -197,11 +197,11 @@ def test_the_wheel_leaves_the_namespaces_to_others(built):
     assert not (built / "ai/backend/__init__.py").exists()
 
 
-def test_no_folder_has_a_folder_inside():
-    """It would need a line in `setup.py`, and be missing from the wheel until then."""
+def test_every_folder_that_holds_modules_is_a_package():
+    """Without an `__init__.py` it would be missing from the wheel."""
     for folder in FOLDERS.values():
-        inside = [path for path in (ROOT / folder).iterdir() if path.is_dir() and path.name != "__pycache__"]
-        assert inside == []
+        inside = {path.parent for path in (ROOT / folder).rglob("*.py")}
+        assert [path for path in inside if not (path / "__init__.py").exists()] == []
 
 
 def test_the_namespaces_are_namespaces_here_too():
@@ -219,7 +219,7 @@ def test_what_is_installed_is_the_tree():
 def test_the_version_is_written_once():
     assignments = []
     for folder in FOLDERS.values():
-        for path in (ROOT / folder).glob("*.py"):
+        for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.Assign) and any(
                     ast.unparse(target) == "__version__" for target in node.targets

@@ -7,8 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from ai.backend.client.sandbox.state import Sandbox
-from ai.backend.client.sandbox.web import Call, Routes
+from ai.backend.client.sandbox.core.state import Sandbox
+from ai.backend.client.sandbox.core.web import Call, Routes
 
 
 def routes(sandbox: Sandbox) -> Routes:
@@ -34,7 +34,7 @@ async def wrapped(call: Call) -> web.Response:
 
 def _querying() -> Any:
     # It takes as long to import as everything else together.
-    return importlib.import_module("ai.backend.client.sandbox.querying")
+    return importlib.import_module("ai.backend.client.sandbox.graphql.endpoint")
 
 
 def warm(v4: bool) -> None:

@@ -20,11 +20,13 @@ from typing import Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ai.backend.client.sandbox import admin, faults, janitor
-from ai.backend.client.sandbox.lifecycle import Kernels
-from ai.backend.client.sandbox.seed import DOMAIN, GROUP
+from ai.backend.client.sandbox import admin
+from ai.backend.client.sandbox.core import faults
+from ai.backend.client.sandbox.core.seed import DOMAIN, GROUP
+from ai.backend.client.sandbox.core.state import RELEASES, V7, Sandbox, Settings, new_sandbox
 from ai.backend.client.sandbox.server import application
-from ai.backend.client.sandbox.state import RELEASES, V7, Sandbox, Settings, new_sandbox
+from ai.backend.client.sandbox.sessions import janitor
+from ai.backend.client.sandbox.sessions.lifecycle import Kernels
 
 WARNING: Final = (
     "WARNING: the sandbox runs the code that it is sent, as you, on this machine, without isolation. It listens on\n"

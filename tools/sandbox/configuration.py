@@ -9,13 +9,13 @@ from typing import Any, Final
 from aiohttp import web
 from sqlalchemy.orm import Session as Database
 
-from ai.backend.client.sandbox import model, seed
-from ai.backend.client.sandbox.folders import TYPES
-from ai.backend.client.sandbox.parameters import Field, anything, as_uuid, flag, optional, text
-from ai.backend.client.sandbox.problems import invalid, not_found
-from ai.backend.client.sandbox.slots import SHOWN, total
-from ai.backend.client.sandbox.state import Sandbox
-from ai.backend.client.sandbox.web import Call, Role, Routes, answer, missing
+from ai.backend.client.sandbox.core import model, seed
+from ai.backend.client.sandbox.core.parameters import Field, anything, as_uuid, flag, optional, text
+from ai.backend.client.sandbox.core.problems import invalid, not_found
+from ai.backend.client.sandbox.core.slots import SHOWN, total
+from ai.backend.client.sandbox.core.state import Sandbox
+from ai.backend.client.sandbox.core.web import Call, Role, Routes, answer, missing
+from ai.backend.client.sandbox.folders.handlers import TYPES
 
 REGISTRIES: Final = "config/docker/registry/"
 MAX_LEAVES: Final = 16

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ai.backend.client.sandbox.state import Sandbox
-from ai.backend.client.sandbox.web import Routes, missing
+from ai.backend.client.sandbox.core.state import Sandbox
+from ai.backend.client.sandbox.core.web import Routes, missing
 
 GAPS: Final = {
     "importing images": ("GET /image/import", "POST /image/import"),

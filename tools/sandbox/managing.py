@@ -7,11 +7,11 @@ from typing import Final
 
 from aiohttp import web
 
-from ai.backend.client.sandbox import model, seed
-from ai.backend.client.sandbox.parameters import Field, anything, blank_text, choice, flag, optional
-from ai.backend.client.sandbox.problems import invalid, not_found
-from ai.backend.client.sandbox.state import RELEASES
-from ai.backend.client.sandbox.web import Call, Role, Routes, answer, missing, nothing
+from ai.backend.client.sandbox.core import model, seed
+from ai.backend.client.sandbox.core.parameters import Field, anything, blank_text, choice, flag, optional
+from ai.backend.client.sandbox.core.problems import invalid, not_found
+from ai.backend.client.sandbox.core.state import RELEASES
+from ai.backend.client.sandbox.core.web import Call, Role, Routes, answer, missing, nothing
 
 ANNOUNCEMENT: Final = "manager/announcement"
 HEARTBEAT_TIMEOUT: Final = 40.0

@@ -8,28 +8,20 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ai.backend.client.sandbox import (
-    accounts,
-    admin,
-    configuration,
-    dotfiles,
-    error_logs,
-    faults,
-    folder_files,
-    folder_sharing,
-    folders,
-    gaps,
-    managing,
-    session_files,
-    sessions,
-    storage,
-    streams,
-    templates,
-)
-from ai.backend.client.sandbox.access import Gate
-from ai.backend.client.sandbox.problems import Problem, invalid
-from ai.backend.client.sandbox.state import ACCEPTED, Sandbox
-from ai.backend.client.sandbox.web import MAX_BODY, Call, Handler, Role, Routes, Rule
+from ai.backend.client.sandbox import admin, configuration, gaps, managing
+from ai.backend.client.sandbox.accounts import dotfiles, error_logs
+from ai.backend.client.sandbox.accounts import handlers as accounts
+from ai.backend.client.sandbox.core import faults
+from ai.backend.client.sandbox.core.access import Gate
+from ai.backend.client.sandbox.core.problems import Problem, invalid
+from ai.backend.client.sandbox.core.state import ACCEPTED, Sandbox
+from ai.backend.client.sandbox.core.web import MAX_BODY, Call, Handler, Role, Routes, Rule
+from ai.backend.client.sandbox.folders import files as folder_files
+from ai.backend.client.sandbox.folders import handlers as folders
+from ai.backend.client.sandbox.folders import sharing, storage
+from ai.backend.client.sandbox.sessions import files as session_files
+from ai.backend.client.sandbox.sessions import handlers as sessions
+from ai.backend.client.sandbox.sessions import streams, templates
 
 METHOD_OVERRIDE: Final = "X-Method-Override"
 MODULES: Final = (
@@ -45,7 +37,7 @@ MODULES: Final = (
     session_files,
     folders,
     folder_files,
-    folder_sharing,
+    sharing,
     storage,
     gaps,
 )  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 
 from ai.backend.client.config import APIConfig
 from ai.backend.client.session import Session
-from support.driver import driving
-from support.runtimes import RUNTIMES, Runtime, is_patched
+from support.runtimes.calling import RUNTIMES, Runtime, is_patched
+from support.runtimes.driver import driving
 from support.team import Member, Team, founded, remove_sessions
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from support.cluster import DOMAIN, GROUP_ID
-from support.driver import done, driving, failed, refused
+from support.runtimes.driver import done, driving, failed, refused
 
 FORBIDDEN = "no permission to execute"
 

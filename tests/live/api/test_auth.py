@@ -7,7 +7,7 @@ import os
 import pytest
 
 from support.cluster import DOMAIN
-from support.driver import done, driving, refused
+from support.runtimes.driver import done, driving, refused
 
 WEB = ("BACKEND_SESSION_ENDPOINT", "BACKEND_SESSION_USER", "BACKEND_SESSION_PASSWORD")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.cluster import IMAGE, delete_folder
-from support.driver import done, driving, refused
+from support.runtimes.driver import done, driving, refused
 
 LATER = {"type": "batch", "startup_command": "true", "starts_at": "1h", "enqueue_only": True}
 """A session that does not start during the test."""

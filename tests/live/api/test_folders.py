@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.cluster import HOST
-from support.driver import refused
+from support.runtimes.driver import refused
 from support.team import Team, remove_folders_of
 from support.waiting import until
 

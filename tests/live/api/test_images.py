@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from support.cluster import IMAGE, OTHER_IMAGE
-from support.driver import done, failed, refused
-from support.stand_ins import image_registry, serving
+from support.runtimes.driver import done, failed, refused
+from support.servers.stand_ins import image_registry, serving
 from support.waiting import until
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from support.driver import refused
+from support.runtimes.driver import refused
 from support.waiting import until
 
 AGENT = 'query { agent(agent_id: "%s") { schedulable } }'

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from support.cluster import HOST, delete_folder
-from support.driver import done, failed, refused
+from support.runtimes.driver import done, failed, refused
 
 
 def test_the_life_of_a_policy_of_key_pairs(driven, team, fresh):

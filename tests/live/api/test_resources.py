@@ -6,7 +6,7 @@ import datetime
 import json
 
 from support.cluster import AGENT, DOMAIN, GROUP_ID
-from support.driver import done, failed, refused
+from support.runtimes.driver import done, failed, refused
 
 DAY = datetime.datetime.now(datetime.UTC)
 

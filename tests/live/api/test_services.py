@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from support.cluster import IMAGE
-from support.driver import done, refused
-from support.stand_ins import app_proxy, serving
+from support.runtimes.driver import done, refused
+from support.servers.stand_ins import app_proxy, serving
 from support.waiting import until
 
 DEFINITION = """models:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.cluster import IMAGE, RESOURCES
-from support.driver import refused
+from support.runtimes.driver import refused
 from support.waiting import until
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.cluster import IMAGE
-from support.driver import done, refused
+from support.runtimes.driver import done, refused
 
 
 def test_configuration_of_the_cluster(driven, team, fresh):

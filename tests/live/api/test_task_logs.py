@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from support.driver import refused
+from support.runtimes.driver import refused
 from support.team import remove_folders_of
 
 

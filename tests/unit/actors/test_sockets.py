@@ -16,7 +16,7 @@ import trustme
 
 from ai.backend.client.actors import sockets
 from ai.backend.client.actors.sockets import HubSocket, TLSSocket, connect, tls_context
-from support.faults import black_hole
+from support.servers.faults import black_hole
 from support.waiting import until
 
 LIMIT = 20.0

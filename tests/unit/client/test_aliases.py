@@ -158,7 +158,7 @@ def test_classes_are_pickled_under_their_home() -> None:
     from ai.backend.client.func.vfolder import VFolder
 
     assert pickle.loads(pickle.dumps(VFolder)) is VFolder
-    assert VFolder.__module__ == f"{PACKAGE}.functions.vfolder"
+    assert VFolder.__module__ == f"{PACKAGE}.functions.folders.vfolder"
 
 
 def test_modules_have_specifications() -> None:

@@ -11,7 +11,7 @@ import pytest
 from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub
 from ai.backend.client.config import APIConfig
-from ai.backend.client.sessions.endpoints import Endpoint
+from ai.backend.client.sessions.wire.endpoints import Endpoint
 from support.desk import Desk
 
 LIMIT = 20.0

@@ -1,0 +1,1 @@
+"""Users, groups, domains, keys, and what they may do."""

@@ -1,0 +1,1 @@
+"""The cluster itself: manager, agents, images, resources, storages."""

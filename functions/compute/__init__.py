@@ -1,0 +1,1 @@
+"""Compute sessions: creating them, running code, their files, streams and services."""

@@ -1,0 +1,1 @@
+"""Virtual folders: content, files, sharing, hosts."""

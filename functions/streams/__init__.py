@@ -1,0 +1,1 @@
+"""What an API function returns when its answer has no end of its own."""

@@ -1,0 +1,1 @@
+"""Moving files of any size and number between a disk and a storage proxy."""

@@ -1,0 +1,193 @@
+"""The calls of :mod:`~ai.backend.client.functions.folders.files` as a whole: which files, and all of them at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ai.backend.client.exceptions import BackendAPIError
+from ai.backend.client.functions.base import Gather, Offload, Recipe
+from ai.backend.client.functions.transfer import form
+from ai.backend.client.functions.transfer.download import ProxyDownload
+from ai.backend.client.functions.transfer.listing import is_directory, list_directory, list_tree
+from ai.backend.client.functions.transfer.partial_file import Part
+from ai.backend.client.functions.transfer.paths import below
+from ai.backend.client.functions.transfer.plan import Plan, told
+from ai.backend.client.functions.transfer.saved import SavedUploads
+from ai.backend.client.functions.transfer.sources import LocalFile, find_files
+from ai.backend.client.functions.transfer.tus import TusUpload
+from ai.backend.client.request import Request
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What goes up; as the arguments of ``upload``."""
+
+    sources: list[str]
+    basedir: str | None
+    target: str
+    recursive: bool
+    skip_existing: bool
+    records: str | None
+
+
+@dataclass(frozen=True)
+class Download:
+    """What comes down; as the arguments of ``download``."""
+
+    paths: list[str]
+    basedir: Path
+    source: str
+    overwrite: bool
+    skip_existing: bool
+    resume: bool
+    recursive: bool
+    archive: bool
+
+
+# -- up ---------------------------------------------------------------------------------------------------------------
+
+
+def upload(plan: Plan, what: Upload) -> Recipe[list[str]]:
+    """Upload everything; the value is the files' paths in the folder."""
+    todo: list[tuple[str, LocalFile]]
+    todo, directories = yield Offload(_found, what)
+    if what.skip_existing:
+        todo = yield from _missing(plan, todo)
+    plan.meter.fix_total(sum(file.size for _, file in todo))
+    plan = _for_so_many(plan, len(todo))
+    if plan.is_proxied:
+        saved = None if what.records is None else SavedUploads(what.records, plan.identity)
+        uploads = (told(plan, TusUpload(plan, file, name, saved).run(), "uploaded", name) for name, file in todo)
+        arrived: list[str] = yield Gather(uploads, plan.concurrency)
+    else:
+        batches = _batches(plan, todo, lambda batch: form.upload_batch(plan, batch), "uploaded")
+        arrived = _joined((yield Gather(batches, plan.concurrency)))
+        yield from form.check_sizes(plan, todo)
+    for directory in directories:
+        yield from _make_directory(plan, directory)
+    return arrived
+
+
+def _found(what: Upload) -> tuple[list[tuple[str, LocalFile]], list[str]]:
+    """In a native thread: the files with their paths in the folder, and the directories that are empty."""
+    found = find_files(what.sources, what.basedir, what.recursive)
+    return (
+        [(below(what.target, file.name), file) for file in found.files],
+        [below(what.target, directory) for directory in found.directories],
+    )
+
+
+def _missing(plan: Plan, files: list[tuple[str, LocalFile]]) -> Recipe[list[tuple[str, LocalFile]]]:
+    """Those files that the folder does not have with the same size."""
+    sizes: dict[str, dict[str, int]] = {}
+    missing = []
+    for name, file in files:
+        directory, _, last = name.rpartition("/")
+        if directory not in sizes:
+            try:
+                entries = yield from list_directory(plan, directory or ".")
+            except BackendAPIError:
+                entries = []  # not there: 404 or, by release, 400
+            sizes[directory] = {entry.name: entry.size for entry in entries}
+        if sizes[directory].get(last) != file.size:
+            missing.append((name, file))
+    return missing
+
+
+def _make_directory(plan: Plan, path: str) -> Recipe[None]:
+    body: dict[str, Any] = {"path": path}
+    if plan.is_proxied:
+        body |= {"parents": True, "exist_ok": True}
+    try:
+        yield Request("POST", f"{plan.base}/mkdir", json=body, idempotent=True)
+    except BackendAPIError:
+        if not (yield from is_directory(plan, path)):  # servers before 20.09 refuse one that exists
+            raise
+
+
+# -- down -------------------------------------------------------------------------------------------------------------
+
+
+def download(plan: Plan, what: Download) -> Recipe[list[str]]:
+    """Download everything; the value is where the files are."""
+    paths, hollow = what.paths, list[str]()
+    if what.recursive:
+        paths, hollow = yield from _expanded(plan, what.source, paths)
+    parts: list[tuple[str, Part]] = yield Offload(_parts, plan, what, paths)
+    plan = _for_so_many(plan, len(parts))
+    if plan.is_proxied:
+        downloads = (
+            told(plan, ProxyDownload(plan, path, part, what.overwrite, what.archive).run(), "downloaded", path)
+            for path, part in parts
+        )
+        arrived: list[str] = yield Gather(downloads, plan.concurrency)
+    else:
+        batches = _batches(plan, parts, lambda batch: form.download_batch(plan, batch, what.overwrite), "downloaded")
+        arrived = _joined((yield Gather(batches, plan.concurrency)))
+    if hollow:
+        yield Offload(_make_directories, [what.basedir / path for path in hollow])
+    return arrived
+
+
+def _expanded(plan: Plan, source: str, paths: list[str]) -> Recipe[tuple[list[str], list[str]]]:
+    """Paths with directories replaced by the files in them, and the directories that are empty."""
+    files: dict[str, None] = {}
+    hollow: list[str] = []
+    for path in paths:
+        if not (yield from is_directory(plan, below(source, path))):
+            files[path] = None
+            continue
+        found, empty = yield from list_tree(plan, below(source, path))
+        files.update(dict.fromkeys(_relative(name, source) for name in found))
+        hollow += [_relative(name, source) for name in empty]
+    return list(files), hollow
+
+
+def _relative(path: str, directory: str) -> str:
+    return str(PurePosixPath(path).relative_to(directory))
+
+
+def _parts(plan: Plan, what: Download, paths: list[str]) -> list[tuple[str, Part]]:
+    """In a native thread: the files with where they go, provided that they may."""
+    parts = [(below(what.source, path), _part(plan, what, path)) for path in paths]
+    if what.skip_existing:
+        return [(path, part) for path, part in parts if not os.path.lexists(part.target)]
+    for _, part in parts:
+        part.check_target(what.overwrite)
+    return parts
+
+
+def _part(plan: Plan, what: Download, path: str) -> Part:
+    name = plan.name if path == "." else path
+    target = what.basedir / (f"{name}.zip" if what.archive else name)
+    resumable = what.resume and plan.is_proxied and not what.archive
+    return Part(str(target), f"{plan.identity}\0{below(what.source, path)}", resumable)
+
+
+def _make_directories(paths: list[Path]) -> None:
+    for path in paths:
+        path.mkdir(parents=True, exist_ok=True)
+
+
+# -- both -------------------------------------------------------------------------------------------------------------
+
+
+def _for_so_many(plan: Plan, files: int) -> Plan:
+    """A few files share the memory that many would."""
+    return replace(plan, concurrency=max(min(plan.concurrency, files), 1))
+
+
+def _batches(
+    plan: Plan, items: list[Any], recipe: Callable[[list[Any]], Recipe[list[str]]], verb: str
+) -> Generator[Recipe[list[str]], None, None]:
+    for start in range(0, len(items), form.MAX_FILES):
+        batch = items[start : start + form.MAX_FILES]
+        yield told(plan, recipe(batch), verb, ", ".join(name for name, _ in batch), len(batch))
+
+
+def _joined(lists: Iterable[list[str]]) -> list[str]:
+    return [item for one in lists for item in one]

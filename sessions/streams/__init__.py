@@ -1,0 +1,1 @@
+"""The running side of streams: one greenlet of the hub for each."""

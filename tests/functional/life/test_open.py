@@ -1,0 +1,250 @@
+"""Opening: lazily, once, whoever comes first, and without leaving a trace when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from functools import partial
+
+import pytest
+
+from ai.backend.client.exceptions import APIVersionWarning, BackendAPIError, CallTimeout, ConnectionFailed
+from ai.backend.client.functions.base import BaseFunction
+from ai.backend.client.session import AsyncSession, Session
+from support.asking import ask, is_answer, questions, submit, wrong
+from support.runtimes.inside import tasks
+from support.servers.faults import FaultServer, close, reply, silence
+
+
+def probes(echo):
+    return echo.stats()["paths"].get("GET /", 0)
+
+
+@pytest.mark.parametrize("session_class", [Session, AsyncSession])
+def test_construction_does_no_io_and_starts_no_thread(echo, make_config, session_class):
+    threads = tasks()
+    sessions = [session_class(config=make_config(echo)) for _ in range(10)]
+    assert tasks() == threads
+    assert not any(session.closed for session in sessions)
+    assert echo.stats()["requests"] == 0
+
+
+def test_the_first_call_opens(runtime, echo, make_config, unique):
+    name = unique()
+    session = runtime.make(make_config(echo))
+    assert is_answer(name, runtime.value(partial(ask, session, name)))
+    runtime.close(session)
+    assert probes(echo) == 1
+
+
+def test_a_submitted_call_opens(runtime, echo, make_config, unique):
+    name = unique()
+    session = runtime.make(make_config(echo))
+    assert is_answer(name, runtime.wait(submit(session, name)))
+    runtime.close(session)
+    assert probes(echo) == 1
+
+
+def test_concurrent_first_calls_share_one_probe(runtime, echo, make_config, unique):
+    names = [unique("rand") for _ in range(64)]
+    session = runtime.make(make_config(echo))
+    assert wrong(names, runtime.outcomes(questions(session, names))) == []
+    runtime.close(session)
+    assert probes(echo) == 1
+
+
+def test_opening_twice_is_opening_once(runtime, echo, make_config):
+    with runtime.session(make_config(echo)) as session:
+        runtime.open(session)
+    assert probes(echo) == 1
+
+
+def test_the_version_is_negotiated(runtime, make_config, server):
+    server.probe = reply({"version": "v6.20220315", "manager": "22.03.1"})
+    with runtime.session(make_config(server)) as session:
+        assert session.api_version == (6, "20220315")
+        runtime.value(partial(ask, session, "kernel"))
+    assert server.requests[-1].headers["x-backendai-version"] == "v6.20220315"
+    assert server.requests[-1].target == "/session/kernel"
+
+
+def test_an_old_server_gets_old_paths(runtime, make_config, server):
+    server.probe = reply({"version": "v4.20190615", "manager": "19.09.10"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", APIVersionWarning)  # it may well say that this server is old
+        with runtime.session(make_config(server)) as session:
+            assert session.api_version == (4, "20190615")
+            runtime.value(partial(ask, session, "kernel"))
+    assert server.requests[-1].target == "/kernel/kernel"
+
+
+def test_the_configured_version_is_an_upper_bound(runtime, make_config, server):
+    with runtime.session(make_config(server, version="v6.20210815")) as session:
+        assert session.api_version == (6, "20210815")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply({"manager": "23.09.10"}),
+        reply({"version": "latest"}),
+        reply(b"<html>welcome</html>", headers={"Content-Type": "text/html"}),
+        reply(b""),
+        reply({"title": "no such route"}, status=404),
+        reply([1, 2, 3]),
+    ],
+    ids=["missing", "malformed", "html", "empty", "404", "list"],
+)
+def test_a_probe_without_a_usable_version_falls_back_and_warns(make_config, server, answer):
+    server.probe = answer
+    session = Session(config=make_config(server))
+    with pytest.warns(APIVersionWarning):
+        session.open()
+    assert session.api_version == (7, "20230615")
+    assert session.Kernel("kernel").get_info() == {"target": "/session/kernel"}
+    session.close()
+
+
+def test_a_failed_open_may_be_tried_again(runtime, make_config):
+    with FaultServer() as server:
+        server.stop()
+        session = runtime.make(make_config(server, retries=0))
+        for _ in range(2):
+            with pytest.raises(ConnectionFailed):
+                runtime.open(session)
+        assert isinstance(runtime.outcome(partial(ask, session, "kernel")), ConnectionFailed)
+        server.restart()
+        runtime.open(session)
+        assert runtime.value(partial(ask, session, "kernel")) == {"target": "/session/kernel"}
+        runtime.close(session)
+
+
+def test_concurrent_openers_share_the_failure(runtime, make_config, server):
+    server.probe = close()
+    session = runtime.make(make_config(server, retries=0))
+    outcomes = runtime.outcomes([partial(ask, session, "kernel")] * 16)
+    runtime.close(session)
+    assert all(isinstance(outcome, ConnectionFailed) for outcome in outcomes), outcomes
+    assert server.requests == []
+
+
+def test_a_silent_probe_ends_by_the_deadline(runtime, make_config, server):
+    server.probe = silence()
+    session = runtime.make(make_config(server, deadline=0.3, retries=0))
+    outcome = runtime.outcome(partial(ask, session, "kernel"))
+    runtime.close(session, timeout=0)
+    assert isinstance(outcome, CallTimeout)
+
+
+def test_close_ends_an_opening(make_config, server):
+    server.probe = silence()
+    session = AsyncSession(config=make_config(server))
+    opening = session.open()
+    call = submit(session, "kernel")
+    session.close(timeout=0).result(5)
+    assert opening.exception(5) is not None
+    assert call.exception(5) is not None
+
+
+def test_with_returns_the_session(echo, make_config, unique):
+    name = unique()
+    with Session(config=make_config(echo)) as session:
+        assert is_answer(name, session.Kernel(name).get_info())
+    assert session.closed
+
+
+def test_with_works_on_an_async_session_outside_of_a_loop(echo, make_config, unique):
+    name = unique()
+    with AsyncSession(config=make_config(echo)) as session:
+        assert is_answer(name, session.Kernel(name).get_info().result(10))
+    assert session.closed
+
+
+def test_with_inside_a_running_loop_is_refused(echo, make_config):
+    async def main():
+        session = AsyncSession(config=make_config(echo))
+        with pytest.raises(RuntimeError), session:
+            pass
+        await session.close()
+
+    asyncio.run(main())
+
+
+def test_async_with_opens_and_closes(echo, make_config, unique):
+    name = unique()
+
+    async def main():
+        async with AsyncSession(config=make_config(echo)) as session:
+            assert session.api_version == (7, "20230615")
+            answer = await session.Kernel(name).get_info()
+        assert session.closed
+        return answer
+
+    assert is_answer(name, asyncio.run(main()))
+
+
+def test_async_with_is_for_the_other_kind(echo, make_config):
+    async def enter():
+        async with Session(config=make_config(echo)):
+            pass
+
+    with pytest.raises(TypeError, match="AsyncSession"):
+        asyncio.run(enter())
+
+
+def test_a_refusal_without_keys_says_what_is_missing(make_config, server):
+    refused = reply(
+        {"type": "https://api.backend.ai/probs/auth-failed", "title": "Credential/signature mismatch."}, status=401
+    )
+    for key, notes in (
+        ("", ["the session has no access key: set BACKEND_ACCESS_KEY and BACKEND_SECRET_KEY"]),
+        ("AK", []),
+    ):
+        server.script(refused)
+        with Session(config=make_config(server, access_key=key), proxy_mode=True) as session:
+            with pytest.raises(BackendAPIError) as caught:
+                session.Kernel("mine").get_info()
+            assert getattr(caught.value, "__notes__", []) == notes
+
+
+def test_proxy_mode_sends_no_probe(echo, make_config, unique):
+    name = unique()
+    with Session(config=make_config(echo), proxy_mode=True) as session:
+        assert is_answer(name, session.Kernel(name).get_info())
+    assert probes(echo) == 0
+
+
+def test_a_session_that_opens_in_one_thread_works_in_others(echo, make_config, unique):
+    name = unique()
+    session = Session(config=make_config(echo))
+    opener = threading.Thread(target=session.open)
+    opener.start()
+    opener.join(10)
+    assert is_answer(name, session.Kernel(name).get_info())
+    session.close()
+
+
+def test_many_sessions_open_and_close(runtime, echo, make_config, unique):
+    for _ in range(30):
+        name = unique()
+        with runtime.session(make_config(echo)) as session:
+            assert is_answer(name, runtime.value(partial(ask, session, name)))
+    assert probes(echo) == 30
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        "Admin", "Agent", "AgentWatcher", "Auth", "Domain", "Group", "Image", "Kernel", "ComputeSession", "KeyPair",
+        "Manager", "Resource", "KeypairResourcePolicy", "User", "ScalingGroup", "VFolder",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("session_class", [Session, AsyncSession])
+def test_every_proxy_is_a_type_of_the_session_s_own(make_config, session_class, attribute):
+    one, two = (session_class(config=make_config("http://127.0.0.1:1")) for _ in range(2))
+    kind = getattr(one, attribute)
+    assert issubclass(kind, BaseFunction)
+    assert kind.session is one
+    assert getattr(one, attribute) is kind
+    assert getattr(two, attribute) is not kind

@@ -1,0 +1,1 @@
+"""What calls send and what answers look like, recorded as data."""

@@ -1,0 +1,1 @@
+"""How the callers of a test run: threads, asyncio, gevent, and processes of their own."""

@@ -1,0 +1,1 @@
+"""Sign-in, keys, dotfiles and error logs."""

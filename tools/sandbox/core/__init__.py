@@ -1,0 +1,1 @@
+"""What every part of the sandbox leans on: tables, state, requests, problems."""

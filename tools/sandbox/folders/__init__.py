@@ -1,0 +1,1 @@
+"""Virtual folders and the storage proxy."""

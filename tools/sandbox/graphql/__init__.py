@@ -1,0 +1,1 @@
+"""GraphQL, with the types of the manager that the sandbox stands for."""

@@ -1,0 +1,1 @@
+"""Compute sessions that really run."""
