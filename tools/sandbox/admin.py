@@ -37,6 +37,6 @@ def _querying() -> Any:
     return importlib.import_module("ai.backend.client.sandbox.graphql.endpoint")
 
 
-def warm(v4: bool) -> None:
+def warm(api: str) -> None:
     """Import it and read the schema, so that the first caller need not wait."""
-    _querying().schema_of(v4)
+    _querying().schema_of(api)

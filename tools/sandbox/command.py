@@ -23,7 +23,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ai.backend.client.sandbox import admin
 from ai.backend.client.sandbox.core import faults
 from ai.backend.client.sandbox.core.seed import DOMAIN, GROUP
-from ai.backend.client.sandbox.core.state import RELEASES, V7, Sandbox, Settings, new_sandbox
+from ai.backend.client.sandbox.core.state import DEFAULT, RELEASES, Sandbox, Settings, new_sandbox
 from ai.backend.client.sandbox.server import application
 from ai.backend.client.sandbox.sessions import janitor
 from ai.backend.client.sandbox.sessions.lifecycle import Kernels
@@ -45,7 +45,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         epilog=WARNING,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--api", choices=sorted(RELEASES), default=V7, help=f"protocol generation (default {V7})")
+    parser.add_argument(
+        "--api",
+        type=generation,
+        default=DEFAULT,
+        metavar="GENERATION",
+        help=f"what manager to be like: {', '.join(map(_both_names, RELEASES))} (default {RELEASES[DEFAULT]})",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument(
@@ -72,6 +78,18 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"{options.host} is not a loopback address; see --allow-remote")
     return options
+
+
+def generation(text: str) -> str:
+    """The API version of a generation that may be named by it, or by its release: ``26.9``, ``26.9.6``."""
+    for api, release in RELEASES.items():
+        if text in (api, release, release.rpartition(".")[0]):
+            return api
+    raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(map(_both_names, RELEASES))}")
+
+
+def _both_names(api: str) -> str:
+    return f"{RELEASES[api].rpartition('.')[0]} ({api})"
 
 
 def _fault(text: str) -> faults.Fault:
@@ -176,7 +194,7 @@ async def serve(options: argparse.Namespace, place: Place) -> None:
     for name, value in environment(sandbox, sandbox.endpoint).items():
         print(f"{name}={value}")
     sys.stdout.flush()
-    warming = asyncio.create_task(asyncio.to_thread(admin.warm, sandbox.v4))
+    warming = asyncio.create_task(asyncio.to_thread(admin.warm, options.api))
     gc.freeze()  # what is there now stays
     gc.enable()
     watching = asyncio.create_task(place.keep_watched())

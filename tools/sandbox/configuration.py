@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -84,7 +85,8 @@ async def vfolder_types(_call: Call) -> web.Response:
 async def registries(call: Call) -> web.Response:
     with call.sandbox.read() as database:
         found = database.query(model.ConfigEntry).filter(model.ConfigEntry.key.startswith(REGISTRIES)).all()
-    return answer({entry.key.removeprefix(REGISTRIES): entry.value.rstrip("/") + "/" for entry in found})
+    project = "stable/" if call.sandbox.v9 else ""  # keys name the project, too, since registries are in the database
+    return answer({project + entry.key.removeprefix(REGISTRIES): entry.value.rstrip("/") + "/" for entry in found})
 
 
 def _below(database: Database, prefix: str) -> list[model.ConfigEntry]:
@@ -150,8 +152,10 @@ async def delete_config(call: Call) -> web.Response:
     return answer({"result": "ok"})
 
 
-def _preset(preset: model.ResourcePreset) -> dict[str, Any]:
+def _preset(sandbox: Sandbox, preset: model.ResourcePreset) -> dict[str, Any]:
+    number = {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, preset.name))} if sandbox.v9 else {}
     return {
+        **number,
         "name": preset.name,
         "shared_memory": str(preset.shared_memory) if preset.shared_memory else None,
         "resource_slots": preset.resource_slots,
@@ -163,7 +167,7 @@ def _presets(database: Database) -> list[model.ResourcePreset]:
 
 
 async def presets(call: Call) -> web.Response:
-    return answer({"presets": [_preset(preset) for preset in call.sandbox.recall(_presets)]})
+    return answer({"presets": [_preset(call.sandbox, preset) for preset in call.sandbox.recall(_presets)]})
 
 
 async def check_presets(call: Call) -> web.Response:
@@ -206,7 +210,7 @@ async def check_presets(call: Call) -> web.Response:
         "scaling_groups": {seed.SCALING_GROUP: {"using": _text(own), "remaining": _text(left)}},
         "presets": [
             {
-                **_preset(preset),
+                **_preset(call.sandbox, preset),
                 "allocatable": all(left[slot] >= Decimal(amount) for slot, amount in preset.resource_slots.items()),
             }
             for preset in found

@@ -7,8 +7,9 @@ from typing import Final
 from ai.backend.client.sandbox.core.state import Sandbox
 from ai.backend.client.sandbox.core.web import Routes, missing
 
+IMPORT: Final = "importing images"
 GAPS: Final = {
-    "importing images": ("GET /image/import", "POST /image/import"),
+    IMPORT: ("GET /image/import", "POST /image/import"),
     "model services": (
         "GET /services",
         "POST /services",
@@ -31,6 +32,8 @@ def routes(sandbox: Sandbox) -> Routes:
     """The routes; 19.09 has but the first."""
     table = Routes()
     for what, paths in GAPS.items():
+        if sandbox.v9 and what == IMPORT:
+            continue  # gone since 24.03
         table.add(*paths)(missing(what))
         if sandbox.v4:
             break

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from ai.backend.client.sandbox.core import model, seed
 from ai.backend.client.sandbox.core.parameters import Field, anything, blank_text, choice, flag, optional
-from ai.backend.client.sandbox.core.problems import invalid, not_found
+from ai.backend.client.sandbox.core.problems import invalid, not_found, not_implemented
 from ai.backend.client.sandbox.core.state import RELEASES
-from ai.backend.client.sandbox.core.web import Call, Role, Routes, answer, missing, nothing
+from ai.backend.client.sandbox.core.web import Call, Role, Routes, answer, nothing
 
 ANNOUNCEMENT: Final = "manager/announcement"
 HEARTBEAT_TIMEOUT: Final = 40.0
@@ -91,8 +91,17 @@ async def scheduler_operation(call: Call) -> web.Response:
 
 @routes.add("POST /manager/scheduler/trigger", role=Role.SUPERADMIN)
 async def scheduler_trigger(call: Call) -> web.Response:
+    if call.sandbox.v9:
+        raise invalid("Legacy scheduler trigger API is no longer supported")
     await call.parameters({"event": Field(choice("schedule", "prepare", "scale_services"))})
     return nothing()  # the sandbox's scheduler never waits: nothing is left to start
 
 
-routes.add("GET /manager/scheduler/status", role=Role.SUPERADMIN)(missing("the scheduler's own records"))
+@routes.add("GET /manager/scheduler/status", role=Role.SUPERADMIN)
+async def scheduler_status(call: Call) -> web.Response:
+    if call.sandbox.v9:
+        raise invalid("Legacy scheduler healthcheck API is no longer supported")
+    raise not_implemented("the scheduler's own records")
+
+
+scheduler_status.missing = "the scheduler's own records"  # type: ignore[attr-defined]  # as `missing` marks it

@@ -86,7 +86,7 @@ def _guard(sandbox: Sandbox) -> Any:
                 request, handler = await _overridden(request)
             response = await _answered(request, handler)
         except Problem as problem:
-            response = problem.response(v4=sandbox.v4)
+            response = problem.response(v4=sandbox.v4, v9=sandbox.v9)
         return await faults.after(hits, request, response) if hits else response
 
     return guard
@@ -143,8 +143,10 @@ def _handler(rule: Rule, sandbox: Sandbox, gate: Gate) -> HttpHandler:
             or (rule.role is Role.ADMIN and not identity.is_admin)
             or (rule.role is Role.SUPERADMIN and not identity.is_superadmin)
         ):
+            if identity is not None and sandbox.v9:
+                raise Problem("generic-forbidden", "Insufficient privileges")
             raise Problem("auth-failed", "Unauthorized access")
-        response = await run(Call(sandbox, request, _version(version), identity))
+        response = await run(Call(sandbox, request, _version(version), identity, rule.reads_query))
         if not response.prepared:
             response.headers.update(headers)
         return response

@@ -34,7 +34,7 @@ def routes(sandbox: Sandbox) -> Routes:
         table.add(f"POST {path}", role=role)(_dotfiles(scope, create_dotfile))
         table.add(f"GET {path}")(_dotfiles(scope, read_dotfiles))
         table.add(f"PATCH {path}", role=role)(_dotfiles(scope, update_dotfile))
-        table.add(f"DELETE {path}", role=role)(_dotfiles(scope, delete_dotfile))
+        table.add(f"DELETE {path}", role=role, reads_query=True)(_dotfiles(scope, delete_dotfile))
     table.add("GET /user-config/bootstrap-script")(get_script)
     table.add("POST /user-config/bootstrap-script")(set_script)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from typing import Any
 
@@ -28,6 +29,8 @@ routes = Routes()
 
 @routes.add("GET /auth", "POST /auth", "GET /auth/test", "POST /auth/test")
 async def echo(call: Call) -> web.Response:
+    if call.sandbox.v9 and call.request.method == "GET":
+        return answer({"authorized": "yes", "echo": ""})  # it reads nothing
     given = await call.parameters({"echo": Field(text)})
     return answer({"authorized": "yes", "echo": given["echo"]})
 
@@ -79,7 +82,16 @@ async def authorize(call: Call) -> web.Response:
     if keypair is None:
         raise Problem("auth-failed", "No API keypairs found.")
     data = {"access_key": keypair.access_key, "secret_key": keypair.secret_key, "role": user.role}
-    return answer({"data": data if call.sandbox.v4 else {**data, "status": user.status}})
+    if not call.sandbox.v4:
+        data["status"] = user.status
+    if call.sandbox.v9:
+        data |= {
+            "response_type": "success",
+            "type": "keypair",
+            "user_id": str(user.uuid),
+            "session_token": secrets.token_hex(16),
+        }
+    return answer({"data": data})
 
 
 def with_password(database: Database, domain: str, username: str, password: str) -> model.User | None:

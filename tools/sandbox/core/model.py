@@ -73,6 +73,7 @@ class Group(Base):
     integration_id: Mapped[str | None]
     resource_policy: Mapped[str] = mapped_column(default="default")
     dotfiles: Mapped[list[Any]] = mapped_column(default=list)
+    type: Mapped[str] = mapped_column(default="general")
 
 
 class Membership(Base):

@@ -13,6 +13,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "generic-bad-request": (400, "Bad request."),
+    "invalid-schema": (400, "Invalid or Missing API Parameters."),
+    "malformed-body": (400, "Malformed request body."),
     "invalid-credentials": (400, "Invalid credentials for authentication."),
     "invalid-auth-params": (400, "Missing or invalid authorization parameters."),
     "invalid-api-params": (400, "Missing or invalid API parameters."),
@@ -25,12 +27,15 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "vfolder-already-exists": (400, "The virtual folder already exists with the same name."),
     "vfolder-operation-failed": (400, "Virtual folder operation has failed."),
     "vfolder-filter-status-failed": (400, "Virtual folder status filtering has failed."),
+    "vfolder-deletion-not-allowed": (400, "Not allowed to delete this virtual folder."),
+    "storage-permission-not-allowed": (400, "The specified storage permission is not allowed."),
     "storage/invalid-api-params": (400, "Invalid API parameters"),
     "auth-failed": (401, "Credential/signature mismatch."),
     "generic-forbidden": (403, "Forbidden operation."),
     "insufficient-privilege": (403, "Insufficient privilege."),
     "url-not-found": (404, "Unknown URL path."),
     "object-not-found": (404, "No such object."),
+    "entity-not-found": (404, "Entity not found."),
     "too-many-vfolders": (404, "There are two or more matching vfolders."),
     "method-not-allowed": (405, "HTTP Method Not Allowed."),
     "quota-exceeded": (412, "You have reached your resource limit."),
@@ -43,7 +48,27 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     # The manager's own not-implemented is a 503; 501 keeps the sandbox's gaps apart from what a manager answers.
     "not-implemented": (501, "This API query is not implemented."),
 }
-"""Short type → status and title, as manager 23.09 has them (its misspelling included)."""
+"""Short type → status and title, as manager 23.09 has them (its misspelling included); a few are those of 26.9."""
+
+SENT_AS: Final = {"invalid-schema": "generic-bad-request", "malformed-body": "generic-bad-request"}
+"""Short type here → the one that is sent, where one type has several titles."""
+
+V9_STATUS: Final = {"quota-exceeded": 400}
+"""Statuses that 26.9 has instead."""
+
+V9_CODES: Final[Mapping[str, str]] = {
+    "invalid-schema": "api_parsing_invalid-parameters",
+    "malformed-body": "api_parsing_bad-request",
+    "invalid-api-params": "api_generic_invalid-parameters",
+    "graphql-error": "api_generic_internal-error",
+    "url-not-found": "api_read_not-found",
+    "method-not-allowed": "api_access_forbidden",
+    "entity-not-found": "session_read_not-found",
+    "object-not-found": "vfolder_read_not-found",
+    "not-implemented": "api_generic_not-implemented",
+}
+"""Short type → the member ``error_code`` of 26.9."""
+V9_CODE: Final = "backendai_generic_internal-error"
 
 V4_TYPES: Final[Mapping[str, str]] = {
     "url-not-found": "generic-not-found",
@@ -94,12 +119,14 @@ class Problem(Exception):
         self.details = details
         self.subject = subject
 
-    def body(self, *, v4: bool = False) -> dict[str, Any]:
+    def body(self, *, v4: bool = False, v9: bool = False) -> dict[str, Any]:
         """The JSON object to send."""
         name = self.name
         if v4:
             name = V4_OBJECT_TYPES.get(self.subject or "") or V4_TYPES.get(name, name)
-        body: dict[str, Any] = {"type": TYPE_PREFIX + name, "title": self.title}
+        body: dict[str, Any] = {"type": TYPE_PREFIX + SENT_AS.get(name, name), "title": self.title}
+        if v9:
+            body["error_code"] = V9_CODES.get(name, V9_CODE)
         if self.message is not None:
             body["msg"] = self.message
         if self.data is not None:
@@ -108,10 +135,11 @@ class Problem(Exception):
             body["agent-details"] = dict(self.details)
         return body
 
-    def response(self, *, v4: bool = False) -> web.Response:
+    def response(self, *, v4: bool = False, v9: bool = False) -> web.Response:
         """The answer to send."""
+        status = V9_STATUS.get(self.name, self.status) if v9 else self.status
         return web.Response(
-            text=json.dumps(self.body(v4=v4)), status=self.status, content_type=MEDIA_TYPE, charset="utf-8"
+            text=json.dumps(self.body(v4=v4, v9=v9)), status=status, content_type=MEDIA_TYPE, charset="utf-8"
         )
 
 

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 V4: Final = "v4.20190615"
 V7: Final = "v7.20230615"
-RELEASES: Final = {V4: "19.09.27", V7: "23.09.10"}
+V9: Final = "v9.20250722"
+RELEASES: Final = {V4: "19.09.27", V7: "23.09.10", V9: "26.9.6"}
 """API version that is served → release of the manager that it is modelled on."""
+DEFAULT: Final = V9
 
 ACCEPTED: Final = {
     V4: frozenset(
@@ -37,6 +39,12 @@ ACCEPTED: Final = {
         {
             "v4.20181215", "v4.20190115", "v4.20190315", "v4.20190615", "v5.20191215", "v6.20200815", "v6.20210815",
             "v6.20220315", "v6.20220615", "v6.20230315", "v7.20230615",
+        }
+    ),
+    V9: frozenset(
+        {
+            "v4.20181215", "v4.20190115", "v4.20190315", "v4.20190615", "v5.20191215", "v6.20200815", "v6.20220315",
+            "v6.20220615", "v6.20221201", "v6.20230315", "v7.20230615", "v8.20240315", "v8.20240915", "v9.20250722",
         }
     ),
 }  # fmt: skip
@@ -94,6 +102,11 @@ class Sandbox:
     def v4(self) -> bool:
         """Whether it serves the names of 19.09."""
         return self.settings.api == V4
+
+    @property
+    def v9(self) -> bool:
+        """Whether it behaves as 26.9: typed parameters, wrapped GraphQL, a trash for folders."""
+        return self.settings.api == V9
 
     @property
     def folders(self) -> Path:

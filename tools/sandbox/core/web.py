@@ -12,7 +12,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ai.backend.client.sandbox.core.access import Identity
-from ai.backend.client.sandbox.core.parameters import Schema, checked
+from ai.backend.client.sandbox.core.parameters import Schema, checked, checked_or_errors
 from ai.backend.client.sandbox.core.problems import Problem, invalid, not_implemented
 from ai.backend.client.sandbox.core.state import Sandbox
 
@@ -41,6 +41,7 @@ class Call:
     request: web.Request
     version: tuple[int, str]
     identity: Identity | None = None
+    reads_query: bool = False
 
     @property
     def caller(self) -> Identity:
@@ -62,13 +63,22 @@ class Call:
         try:
             given = json.loads(await self.request.text())
         except ValueError as error:
-            raise invalid(str(error)) from None
+            raise malformed(self.request) if self.sandbox.v9 else invalid(str(error)) from None
         if not isinstance(given, dict):
             raise invalid("the body is not an object")
         return given
 
     async def parameters(self, schema: Schema, *, extra: bool = False) -> dict[str, Any]:
-        """The parameters: from the body if there is one, else from the query string."""
+        """The parameters.
+
+        Up to 26.2 they come from the body if there is one, else from the query string, and a key that is not known is
+        an error. Since 26.3 a route reads one of the two, whatever is in the other, and leaves out what it does not know.
+
+        Raises:
+            Problem: 400.
+        """
+        if self.sandbox.v9:
+            return await self._typed_parameters(schema, extra)
         given: Any
         if self.request.can_read_body:
             try:
@@ -78,6 +88,22 @@ class Call:
         else:
             given = dict(self.request.query)
         return checked(given, schema, extra=extra)
+
+    async def _typed_parameters(self, schema: Schema, extra: bool) -> dict[str, Any]:
+        given: Any
+        if self.reads_query:
+            query = self.request.query
+            given = {key: found if len(found := query.getall(key)) > 1 else found[0] for key in query}
+        else:
+            try:
+                given = json.loads(await self.request.text())
+            except ValueError:
+                raise malformed(self.request) from None
+        errors: dict[str, str] = {}
+        values = checked_or_errors(given, schema, errors, extra=True)
+        if errors:
+            raise Problem("invalid-schema", f"Schema validation failed. ({errors})")
+        return values if extra else {key: value for key, value in values.items() if key in schema}
 
     async def files(self) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
         """Names and contents of the files of an upload; each content has to be read before the next file.
@@ -93,6 +119,11 @@ class Call:
                     yield part.filename or "", _pieces(part)
         except (ValueError, HttpProcessingError):
             raise invalid("Malformed body") from None
+
+
+def malformed(request: web.Request) -> Problem:
+    """What 26.9 says to a body that is no JSON."""
+    return Problem("malformed-body", f"Malformed body - URL: {request.url}, Method: {request.method}")
 
 
 async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
@@ -117,6 +148,7 @@ class Rule:
         role: Who may call.
         writes: Refuse it while the manager is frozen.
         signed: False: no signature is looked at (the storage proxy has tokens instead).
+        reads_query: Where parameters are since 26.3: True: the query string, False: the body.
     """
 
     method: str
@@ -125,6 +157,7 @@ class Rule:
     role: Role
     writes: bool
     signed: bool = True
+    reads_query: bool = False
 
 
 @dataclass
@@ -134,14 +167,23 @@ class Routes:
     rules: list[Rule] = field(default_factory=list)
 
     def add(
-        self, *routes: str, role: Role = Role.USER, writes: bool = False, signed: bool = True
+        self,
+        *routes: str,
+        role: Role = Role.USER,
+        writes: bool = False,
+        signed: bool = True,
+        reads_query: bool | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Make a function the handler of some routes, each written ``"METHOD /path"``."""
+        """Make a function the handler of some routes, each written ``"METHOD /path"``.
+
+        ``reads_query`` is that of :class:`Rule`; default: that a GET does, and nothing else.
+        """
 
         def decorate(handler: Handler) -> Handler:
             for route in routes:
                 method, _, path = route.partition(" ")
-                self.rules.append(Rule(method, path, handler, role, writes, signed))
+                query = method == "GET" if reads_query is None else reads_query
+                self.rules.append(Rule(method, path, handler, role, writes, signed, query))
             return handler
 
         return decorate

@@ -15,7 +15,8 @@ from ai.backend.client.sandbox.core.parameters import Field, anything, choice, f
 from ai.backend.client.sandbox.core.problems import invalid, not_found, not_implemented
 from ai.backend.client.sandbox.core.state import Sandbox
 from ai.backend.client.sandbox.core.web import Call, Role, Routes, answer, missing, nothing
-from ai.backend.client.sandbox.folders.access import OWN, READ, Access, accessible, content_of, named
+from ai.backend.client.sandbox.folders import trash
+from ai.backend.client.sandbox.folders.access import OWN, READ, Access, accessible, content_of, folder_named, named
 from ai.backend.client.sandbox.folders.making import PERMISSIONS, clone, create, delete, delete_by_id, slug
 
 TYPES: Final = ["user", "group"]
@@ -36,6 +37,12 @@ def routes(sandbox: Sandbox) -> Routes:
     table.add("GET /folders/{name}")(info)
     table.add("DELETE /folders/{name}", writes=True)(delete)
     table.add("POST /folders/{name}/rename", writes=True)(rename)
+    if sandbox.v9:
+        table.add("GET /folders/_/id", reads_query=False)(show_id)
+        table.add("POST /folders/delete-from-trash-bin", writes=True)(trash.delete_for_ever)
+        table.add("POST /folders/restore-from-trash-bin", writes=True)(trash.restore)
+        table.add("POST /folders/purge", role=Role.ADMIN, writes=True)(trash.purge)
+        table.add("DELETE /folders/{id}/force", writes=True)(trash.force)
     if not sandbox.v4:
         for path in ("quota", "perf-metric"):
             table.add(f"GET /folders/_/{path}")(missing("quotas and metrics of folders"))
@@ -175,12 +182,22 @@ async def _asked_usage(call: Call) -> tuple[int, int]:
 
 async def show_usage(call: Call) -> web.Response:
     count, used = await _asked_usage(call)
-    return answer({"file_count": count, "used_bytes": used})
+    return _usage_answer(call, {"file_count": count, "used_bytes": used})
 
 
 async def show_used_bytes(call: Call) -> web.Response:
     _, used = await _asked_usage(call)
-    return answer({"used_bytes": used})
+    return _usage_answer(call, {"used_bytes": used})
+
+
+def _usage_answer(call: Call, found: dict[str, int]) -> web.Response:
+    return answer({"data": found} if call.sandbox.v9 else found)
+
+
+async def show_id(call: Call) -> web.Response:
+    given = await call.parameters({"vfolder_name": Field(text)})
+    folder = folder_named(call, given["vfolder_name"], READ).folder
+    return answer({"id": str(folder.id), "name": folder.name})
 
 
 async def rename(call: Call) -> web.Response:

@@ -26,6 +26,8 @@ USAGE_MODES: Final = ("general", "model", "data")
 PERMISSIONS: Final = ("ro", "rw", "wd")
 SLUG: Final = re.compile(r"[\w-](?:[\w.-]*[\w-])?|\.[\w.-]*[\w-]", re.ASCII)
 MEBIBYTE: Final = 2**20
+TRASH: Final = "delete-pending"
+"""Status of a folder in the trash, which there is since 24.03."""
 
 
 def slug(value: Any) -> str:
@@ -52,7 +54,8 @@ CREATE: Final = {
 
 
 async def create(call: Call) -> web.Response:
-    given = await call.parameters(CREATE)
+    schema = {**CREATE, "group": Field(optional(uuid_value), None)} if call.sandbox.v9 else CREATE
+    given = await call.parameters(schema)
     caller, sandbox = call.caller, call.sandbox
     if given["unmanaged_path"]:
         raise not_implemented("unmanaged folders")
@@ -64,7 +67,7 @@ async def create(call: Call) -> web.Response:
     if name.startswith(".") and name != ".local" and given["group"] is not None:
         raise invalid("dot-prefixed vfolders cannot be a group folder.")
     with sandbox.write() as database:
-        group = _owning_group(call, database, given["group"])
+        group = _owning_group(call, database, given["group"] and str(given["group"]))
         policy = database.get_one(
             model.KeyPairResourcePolicy, database.get_one(model.KeyPair, caller.access_key).resource_policy
         )
@@ -72,6 +75,8 @@ async def create(call: Call) -> web.Response:
         if policy.max_vfolder_count and own >= policy.max_vfolder_count and group is None:
             raise invalid("You cannot create more vfolders.")
         if any(access.folder.name == name for access in accessible(database, caller)):
+            if sandbox.v9:
+                raise invalid(f"VFolder with the given name already exists. ({name})")
             raise Problem("vfolder-already-exists", data=name)
         folder = model.VFolder(
             id=uuid.uuid4(),
@@ -200,7 +205,7 @@ async def delete(call: Call) -> web.Response:
 
 
 async def delete_by_id(call: Call) -> web.Response:
-    given = await call.parameters({"id": Field(uuid_value)})
+    given = await call.parameters({"id": Field(uuid_value, names=("id", "vfolderId"))})
     with call.sandbox.write() as database:
         folder = database.get(model.VFolder, given["id"])
         if folder is None:
@@ -212,8 +217,11 @@ async def delete_by_id(call: Call) -> web.Response:
 def _delete(sandbox: Sandbox, database: Database, folder: model.VFolder) -> None:
     live = database.query(model.Session).filter(model.Session.status.in_(model.LIVE))
     if any(mount["id"] == folder.id.hex for session in live for mount in session.vfolder_mounts):
-        raise Problem("vfolder-filter-status-failed")
-    remove_folder(sandbox, database, folder)
+        raise Problem("vfolder-deletion-not-allowed" if sandbox.v9 else "vfolder-filter-status-failed")
+    if sandbox.v9:
+        folder.status = TRASH
+    else:
+        remove_folder(sandbox, database, folder)
 
 
 def remove_folder(sandbox: Sandbox, database: Database, folder: model.VFolder) -> None:

@@ -47,10 +47,11 @@ def mutation(work: Callable[..., Outcome], name: str, *, admins: bool = False) -
         try:
             with context.sandbox.write() as database:
                 return work(context, database, **arguments)
-        except IntegrityError as error:
-            return {"ok": False, "msg": f"integrity error: {error.orig}"}
-        except RefusedError as error:
-            return {"ok": False, "msg": str(error)}
+        except (IntegrityError, RefusedError) as error:
+            message = f"integrity error: {error.orig}" if isinstance(error, IntegrityError) else str(error)
+            if context.sandbox.v9:
+                raise ValueError(message) from None
+            return {"ok": False, "msg": message}
 
     return resolve
 

@@ -15,6 +15,7 @@ from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLScalarType,
     GraphQLSchema,
@@ -28,13 +29,13 @@ from graphql import (
 from graphql.language import FieldNode, IntValueNode, StringValueNode
 
 from ai.backend.client.sandbox.core.parameters import Field, anything, mapping_of, optional, text
-from ai.backend.client.sandbox.core.problems import Problem, not_implemented
-from ai.backend.client.sandbox.core.state import Sandbox
+from ai.backend.client.sandbox.core.problems import V9_CODE, Problem, not_implemented
+from ai.backend.client.sandbox.core.state import V4, V7, V9, Sandbox
 from ai.backend.client.sandbox.core.web import Call, answer
 from ai.backend.client.sandbox.graphql import fields, mutations, queries
 from ai.backend.client.sandbox.graphql.context import Context
 
-SCHEMAS: Final = {True: "schema-19.09.graphql", False: "schema-23.09.graphql"}
+SCHEMAS: Final = {V4: "schema-19.09.graphql", V7: "schema-23.09.graphql", V9: "schema-26.9.graphql"}
 FROZEN: Final = "The server is frozen due to maintenance. Please try again later."
 MAX_DOCUMENTS: Final = 256
 QUERY: Final = {
@@ -45,22 +46,38 @@ QUERY: Final = {
 
 
 async def plain(call: Call) -> web.Response:
-    """The data alone, or a 400."""
+    """The data, since 26.3 in an envelope; or a 400."""
     result = await _executed(call)
     if result.errors:
-        raise Problem("graphql-error", data=[error.formatted for error in result.errors])
-    return answer(result.data)
+        raise Problem("graphql-error", data=_errors(call.sandbox, result))
+    return answer({"data": result.data, "errors": None} if call.sandbox.v9 else result.data)
 
 
 async def wrapped(call: Call) -> web.Response:
     """Data and errors, always with a 200."""
-    return answer((await _executed(call)).formatted)
+    result = await _executed(call)
+    if not call.sandbox.v9:
+        return answer(result.formatted)
+    return answer({"data": result.data, "errors": _errors(call.sandbox, result)})
+
+
+def _errors(sandbox: Sandbox, result: ExecutionResult) -> list[dict[str, Any]] | None:
+    """The errors of a result as they are sent: 26.9 says a code for those that its resolvers raise."""
+    if result.errors is None:
+        return None
+    errors: list[dict[str, Any]] = [dict(error.formatted) for error in result.errors]
+    if sandbox.v9:
+        for error in errors:
+            if "path" in error:
+                error["extensions"] = {"code": V9_CODE}
+    return errors
 
 
 async def _executed(call: Call) -> ExecutionResult:
     given = await call.parameters(QUERY)
-    schema = schema_of(call.sandbox.v4)
-    document = _document(call.sandbox.v4, given["query"])
+    api = call.sandbox.settings.api
+    schema = schema_of(api)
+    document = _document(api, given["query"])
     if isinstance(document, list):
         return ExecutionResult(None, document)
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
@@ -82,13 +99,13 @@ async def _executed(call: Call) -> ExecutionResult:
 
 
 @functools.lru_cache(MAX_DOCUMENTS)
-def _document(v4: bool, query: str) -> DocumentNode | list[GraphQLError]:
+def _document(api: str, query: str) -> DocumentNode | list[GraphQLError]:
     """A query that can be run, or what is wrong with it. Programs send the same few, and reading one is slow."""
     try:
         document = parse(query)
     except GraphQLError as error:
         return [error]
-    return validate(schema_of(v4), document) or document
+    return validate(schema_of(api), document) or document
 
 
 def _refused(sandbox: Sandbox, operation: OperationDefinitionNode) -> GraphQLError | None:
@@ -99,6 +116,8 @@ def _refused(sandbox: Sandbox, operation: OperationDefinitionNode) -> GraphQLErr
         if isinstance(selection, FieldNode):
             name = selection.name.value
             if name.startswith("__"):
+                if sandbox.v9:
+                    continue
                 return GraphQLError("introspection is not allowed", selection)
             if name not in known:
                 raise not_implemented(f"GraphQL {name}")
@@ -106,9 +125,9 @@ def _refused(sandbox: Sandbox, operation: OperationDefinitionNode) -> GraphQLErr
 
 
 @functools.cache
-def schema_of(v4: bool) -> GraphQLSchema:
+def schema_of(api: str) -> GraphQLSchema:
     """The schema of a generation, ready to run."""
-    schema = build_schema(resources.files(__package__).joinpath(SCHEMAS[v4]).read_text("utf-8"))
+    schema = build_schema(resources.files(__package__).joinpath(SCHEMAS[api]).read_text("utf-8"))
     for name, (serialise, parse_value) in SCALARS.items():
         scalar = schema.type_map.get(name)
         if isinstance(scalar, GraphQLScalarType):
@@ -124,27 +143,38 @@ def schema_of(v4: bool) -> GraphQLSchema:
                 setattr(scalar, attribute, function)
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__"):
-            _attach(kind)
+            _attach(kind, api)
     return schema
 
 
-def _attach(kind: GraphQLObjectType) -> None:
+def _attach(kind: GraphQLObjectType, api: str) -> None:
     roots: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "Queries": queries.READS,
+        "Query": queries.READS,
         "Mutations": mutations.WRITES,
+        "Mutation": mutations.WRITES,
     }
     for name, field in kind.fields.items():
         resolver = roots.get(kind.name, {}).get(name)
         if resolver is not None:
-            field.resolve = _root(resolver)
+            field.resolve = _root(resolver, _added(kind, name, field) if api == V9 else frozenset())
         elif kind.name not in roots:
             field.resolve = functools.partial(_member, kind.name, name)
     if kind.interfaces:
         kind.is_type_of = None
 
 
-def _root(resolver: Callable[..., Any]) -> Callable[..., Any]:
+def _added(kind: GraphQLObjectType, name: str, field: GraphQLField) -> frozenset[str]:
+    """Arguments of a root field that 26.9 has and 23.09 has not. The resolvers do without."""
+    older = schema_of(V7)
+    root = older.mutation_type if kind.name == "Mutation" else older.query_type
+    return frozenset(field.args) - frozenset(root.fields[name].args) if root is not None else frozenset()
+
+
+def _root(resolver: Callable[..., Any], ignored: frozenset[str]) -> Callable[..., Any]:
     def resolve(_source: Any, info: Any, **arguments: Any) -> Any:
+        for name in ignored & arguments.keys():
+            del arguments[name]
         try:
             return resolver(info.context, **arguments)
         except Problem as problem:

@@ -109,7 +109,7 @@ def _config(call: Call, config: Mapping[str, Any]) -> dict[str, Any]:
         # As manager 23.09: only version 6 and later know the agent list that its handler then reads.
         raise Problem("internal-server-error")
     errors: dict[str, str] = {}
-    checked = checked_or_errors(config, schema, errors)
+    checked = checked_or_errors(config, schema, errors, extra=call.sandbox.v9)
     if errors:
         raise Problem("internal-server-error")  # so it does not catch this error either
     return checked

@@ -24,6 +24,7 @@ from ai.backend.client.sandbox.sessions.mounts import WORK
 MAX_UPLOADS: Final = 20
 MAX_BYTES: Final = 2**20
 MAX_DOWNLOADS: Final = 5
+FILES: Final = ("files", "files[]")
 OUTSIDE: Final = "PermissionError('You cannot access files outside /home/work')"
 
 
@@ -32,8 +33,9 @@ def routes(sandbox: Sandbox) -> Routes:
     table = Routes()
     one = "/kernel/{name}" if sandbox.v4 else "/session/{name}"
     table.add(f"POST {one}/upload")(upload)
-    table.add(f"GET {one}/download")(download)
-    table.add(f"GET {one}/download_single")(download_single)
+    method = "POST" if sandbox.v9 else "GET"
+    table.add(f"{method} {one}/download", reads_query=True)(download)
+    table.add(f"{method} {one}/download_single", reads_query=True)(download_single)
     table.add(f"GET {one}/files")(list_files)
     return table
 
@@ -81,7 +83,7 @@ async def upload(call: Call) -> web.Response:
 
 
 async def download(call: Call) -> web.Response:
-    given = await call.parameters({"files": Field(list_of(text), names=("files", "files[]"))})
+    given = await call.parameters({"files": Field(_listed if call.sandbox.v9 else list_of(text), names=FILES)})
     kernel = running(call)
     if len(given["files"]) > MAX_DOWNLOADS:
         raise Problem("internal-server-error")
@@ -90,6 +92,12 @@ async def download(call: Call) -> web.Response:
             archive = await asyncio.to_thread(_archive, located(kernel, path), path)
             writer.append(archive, {"Content-Encoding": "identity"})
     return web.Response(body=writer)
+
+
+def _listed(value: Any) -> list[str]:
+    """Texts, or the one of a query string that names a single one."""
+    found: list[str] = list_of(text)([value] if isinstance(value, str) else value)
+    return found
 
 
 def _archive(target: Path, path: str) -> bytes:
@@ -118,7 +126,7 @@ async def download_single(call: Call) -> web.Response:
 
 
 async def list_files(call: Call) -> web.Response:
-    given = await call.json()
+    given = await (call.parameters({"path": Field(text, ".")}) if call.sandbox.v9 else call.json())
     path = given.get("path", ".")
     if not isinstance(path, str):
         raise invalid("path is not a text")

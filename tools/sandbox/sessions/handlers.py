@@ -37,8 +37,8 @@ def routes(sandbox: Sandbox) -> Routes:
     create = (f"POST {base}", f"POST {base}/create" if sandbox.v4 else f"POST {base}/_/create")
     table.add(*create, writes=True)(create_session)
     table.add(f"GET {one}")(info)
-    table.add(f"PATCH {one}")(restart)
-    table.add(f"DELETE {one}")(destroy)
+    table.add(f"PATCH {one}", reads_query=True)(restart)
+    table.add(f"DELETE {one}", reads_query=True)(destroy)
     table.add(f"POST {one}")(execute)
     table.add(f"POST {one}/interrupt")(interrupt)
     table.add(f"POST {one}/complete")(complete)
@@ -54,6 +54,8 @@ def routes(sandbox: Sandbox) -> Routes:
         table.add(f"GET {one}/commit")(commit_status)
         table.add(f"POST {one}/commit", writes=True)(missing("commit"))
         table.add(f"POST {one}/start-service", f"POST {one}/shutdown-service")(missing("services in sessions"))
+    if sandbox.v9:
+        table.add(f"GET {one}/status-history")(status_history)
     return table
 
 
@@ -112,6 +114,12 @@ async def info(call: Call) -> web.Response:
 
 
 async def restart(call: Call) -> web.Response:
+    if call.sandbox.v9:
+        raise Problem(
+            "not-implemented",
+            "Session restart is no longer supported. Terminate the session and enqueue a new one instead.",
+            title="This API is not implemented.",
+        )
     given = await call.parameters(OWNER)
     session = session_named(call, given["owner_access_key"])
     call.sandbox.kernels.queries[session.id] += 1
@@ -140,6 +148,8 @@ async def destroy(call: Call) -> web.Response:
 async def execute(call: Call) -> web.Response:
     given = await call.json()
     kernel = running(call)
+    if call.sandbox.v9:
+        given["runId"] = given.get("run_id")
     for condition, message in (
         ("runId" in given, "runId is missing!"),
         (bool(given.get("mode")), "mode is missing or empty!"),
@@ -238,6 +248,11 @@ async def direct_access_info(call: Call) -> web.Response:
 async def abusing_report(call: Call) -> web.Response:
     session_named(call)
     return answer({})
+
+
+async def status_history(call: Call) -> web.Response:
+    session = session_named(call, (await call.parameters(OWNER))["owner_access_key"], stale=True)
+    return answer({"result": session.status_history})
 
 
 async def dependency_graph(call: Call) -> web.Response:

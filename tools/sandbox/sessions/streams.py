@@ -20,6 +20,7 @@ from ai.backend.client.sandbox.core.web import Call, Routes, answer, missing
 from ai.backend.client.sandbox.folders.access import content_of
 from ai.backend.client.sandbox.sessions.handlers import code_and_options, running
 from ai.backend.client.sandbox.sessions.kernels import Kernel
+from ai.backend.client.sandbox.sessions.lookup import find
 from ai.backend.client.sandbox.sessions.terminals import terminal
 
 EXECUTE_SECONDS: Final = 0.2
@@ -65,6 +66,8 @@ async def session_events(call: Call) -> web.StreamResponse:
             if database.query(model.Group).filter_by(name=given["group"]).first() is None:
                 raise not_found("user group (or project)")
 
+    if call.sandbox.v9 and given["name"] != "*":
+        call.sandbox.recall(find, given["name"], owner, True)
     response = _event_stream()
     with call.sandbox.events.listen() as queue, contextlib.suppress(ConnectionError):
         await response.prepare(call.request)
@@ -97,7 +100,7 @@ def _is_wanted(event: Event, call: Call, given: dict[str, Any], owner: str) -> b
         return False
     if given.get("scope", "*") != "*" and not event.name.startswith(given["scope"] + "_"):
         return False
-    if given.get("session_id") is not None:
+    if given.get("session_id") is not None and not call.sandbox.v9:  # which reads it, and does not use it
         return bool(scope["session"] == given["session_id"])
     return given["name"] == "*" or (scope["name"], scope["access_key"]) == (given["name"], owner)
 

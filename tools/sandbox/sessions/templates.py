@@ -34,7 +34,7 @@ def routes(sandbox: Sandbox) -> Routes:
     table.add("GET /template/session")(list_templates)
     table.add("GET /template/session/{id}")(get_template)
     table.add("PUT /template/session/{id}")(put_template)
-    table.add("DELETE /template/session/{id}")(delete_template)
+    table.add("DELETE /template/session/{id}", reads_query=True)(delete_template)
     for method in ("GET", "POST"):
         table.add(f"{method} /template/cluster")(missing("cluster templates"))
     for method in ("GET", "PUT", "DELETE"):
