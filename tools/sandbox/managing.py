@@ -84,7 +84,7 @@ async def scheduler_operation(call: Call) -> web.Response:
     if not isinstance(agents, list):
         raise invalid(f"Input validation failed for args with {given['op']}", "value is not a list")
     if set(agents) - {seed.AGENT}:
-        raise not_found("agent instance")
+        raise not_found("agent" if call.sandbox.v9 else "agent instance")
     call.sandbox.kernels.schedulable = given["op"] == "include-agents"
     return nothing()
 

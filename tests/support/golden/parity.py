@@ -274,7 +274,8 @@ def _accounts(caller: Caller) -> None:
     caller.query("delete domain", "mutation($n: String!) { delete_domain(name: $n) { ok msg } }", {"n": name})
     caller.query("purge domain", "mutation($n: String!) { purge_domain(name: $n) { ok msg } }", {"n": name})
     preset = (
-        'mutation($n: String!) { create_resource_preset(name: $n, props: {resource_slots: "{\\"cpu\\": 1}", '
+        "mutation($n: String!) { create_resource_preset(name: $n, props: {resource_slots: "
+        '"{\\"cpu\\": 1, \\"mem\\": \\"1073741824\\"}", '
         'shared_memory: "64m"}) { ok msg resource_preset { name shared_memory } } }'
     )
     caller.query("create preset", preset, {"n": name})
@@ -329,11 +330,8 @@ def _sessions(caller: Caller) -> None:
     caller.call("execute: no run id", "POST", one, {"mode": "query", "code": "1"})
     caller.call("execute: unknown session", "POST", "/session/no-such-session", run)
     caller.call("interrupt", "POST", f"{one}/interrupt")
-    batch = {"mode": "batch", "code": "", "runId": None, "options": {"build": "echo b", "exec": "echo e"}}
-    step = caller.call("batch: clean", "POST", one, batch)
-    follow = {"mode": "continue", "code": "", "runId": step["result"]["runId"]}
-    caller.call("batch: build", "POST", one, follow)
-    caller.call("batch: exec", "POST", one, follow)
+    if not caller.is_typed:  # whose agents lose a batch's end, after which the session takes no other code
+        _batch(caller, one)
     caller.call("files", "GET", f"{one}/files", {"path": "."})
     caller.call("files: unknown", "GET", f"{one}/files", {"path": "nowhere"})
     caller.call("files: outside", "GET", f"{one}/files", {"path": "../.."})
@@ -373,6 +371,14 @@ def _sessions(caller: Caller) -> None:
     caller.call("restart", "PATCH", f"/session/{name}-new")
     caller.call("destroy", "DELETE", f"/session/{name}-new?forced=true")
     caller.call("destroy: unknown", "DELETE", "/session/no-such-session")
+
+
+def _batch(caller: Caller, one: str) -> None:
+    batch = {"mode": "batch", "code": "", "runId": None, "options": {"build": "echo b", "exec": "echo e"}}
+    step = caller.call("batch: clean", "POST", one, batch)
+    follow = {"mode": "continue", "code": "", "runId": step["result"]["runId"]}
+    caller.call("batch: build", "POST", one, follow)
+    caller.call("batch: exec", "POST", one, follow)
 
 
 def _folders(caller: Caller) -> None:

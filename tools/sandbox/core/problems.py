@@ -36,6 +36,8 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "url-not-found": (404, "Unknown URL path."),
     "object-not-found": (404, "No such object."),
     "entity-not-found": (404, "Entity not found."),
+    "unknown-resource-slot-type": (400, "Unknown resource slot type."),
+    "invalid-session-data": (500, "Session data has an invalid type or format."),
     "too-many-vfolders": (404, "There are two or more matching vfolders."),
     "method-not-allowed": (405, "HTTP Method Not Allowed."),
     "quota-exceeded": (412, "You have reached your resource limit."),
@@ -122,16 +124,21 @@ class Problem(Exception):
     def body(self, *, v4: bool = False, v9: bool = False) -> dict[str, Any]:
         """The JSON object to send."""
         name = self.name
+        if v9 and self.details is not None:
+            name = "internal-server-error"
+        if v9 and self.subject == "session":
+            name = "entity-not-found"
         if v4:
             name = V4_OBJECT_TYPES.get(self.subject or "") or V4_TYPES.get(name, name)
-        body: dict[str, Any] = {"type": TYPE_PREFIX + SENT_AS.get(name, name), "title": self.title}
+        title = PROBLEMS[name][1] if v9 and name != self.name else self.title
+        body: dict[str, Any] = {"type": TYPE_PREFIX + SENT_AS.get(name, name), "title": title}
         if v9:
             body["error_code"] = V9_CODES.get(name, V9_CODE)
         if self.message is not None:
             body["msg"] = self.message
         if self.data is not None:
             body["data"] = self.data
-        if self.details is not None:
+        if self.details is not None and not v9:
             body["agent-details"] = dict(self.details)
         return body
 

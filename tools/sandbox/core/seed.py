@@ -20,6 +20,7 @@ VFOLDER_HOST: Final = "local:volume1"
 REGISTRY: Final = "cr.backend.ai"
 CPUS: Final = 8
 MEMORY: Final = 16 * 2**30
+MAX_FOLDERS: Final = 50
 HOST_PERMISSIONS: Final = (
     "create-vfolder",
     "modify-vfolder",
@@ -86,16 +87,18 @@ def new_keys() -> tuple[str, str]:
     return "AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30)
 
 
-def fill(database: Database, rate_limit: int) -> dict[str, Account]:
+def fill(database: Database, rate_limit: int, *, v9: bool) -> dict[str, Account]:
     """Put the first rows in.
 
     Args:
         database: Where to put them.
         rate_limit: Calls per 15 minutes that each key may make.
+        v9: Limit the number of folders as managers since 24.03 do: by the policies of users and projects.
 
     Returns:
         The accounts, by the local part of their e-mail address.
     """
+    by_key, by_owner = (None, MAX_FOLDERS) if v9 else (MAX_FOLDERS, None)
     hosts = {VFOLDER_HOST: list(HOST_PERMISSIONS)}
     group = model.Group(name=GROUP, domain_name=DOMAIN, description="The default group")
     database.add_all(
@@ -106,7 +109,7 @@ def fill(database: Database, rate_limit: int) -> dict[str, Account]:
             ),
             group,
             model.KeyPairResourcePolicy(
-                name="default", max_concurrent_sessions=20, max_containers_per_session=4, max_vfolder_count=50,
+                name="default", max_concurrent_sessions=20, max_containers_per_session=4, max_vfolder_count=by_key,
                 idle_timeout=3600, allowed_vfolder_hosts=hosts,
             ),
             model.KeyPairResourcePolicy(
@@ -114,8 +117,10 @@ def fill(database: Database, rate_limit: int) -> dict[str, Account]:
                 total_resource_slots={"cpu": "2", "mem": str(2 * 2**30)}, idle_timeout=3600,
                 allowed_vfolder_hosts=hosts,
             ),
-            model.UserResourcePolicy(name="default", max_session_count_per_model_session=10),
-            model.ProjectResourcePolicy(name="default"),
+            model.UserResourcePolicy(
+                name="default", max_session_count_per_model_session=10, max_vfolder_count=by_owner
+            ),
+            model.ProjectResourcePolicy(name="default", max_vfolder_count=by_owner),
             model.ScalingGroup(name=SCALING_GROUP, description="The default agent scaling group"),
             model.ScalingGroupUse(scaling_group=SCALING_GROUP, kind="domain", target=DOMAIN),
             model.ResourcePreset(name="cpu1", resource_slots={"cpu": "1", "mem": str(2**30)}),

@@ -163,7 +163,7 @@ def new_sandbox(settings: Settings) -> Sandbox:
     model.Base.metadata.create_all(engine)
     databases = sessionmaker(engine, expire_on_commit=False)
     with databases.begin() as database:
-        accounts = seed.fill(database, settings.rate_limit)
+        accounts = seed.fill(database, settings.rate_limit, v9=settings.api == V9)
     return Sandbox(settings, databases, accounts)
 
 

@@ -72,7 +72,7 @@ class Call:
         """The parameters.
 
         Up to 26.2 they come from the body if there is one, else from the query string, and a key that is not known is
-        an error. Since 26.3 a route reads one of the two, whatever is in the other, and leaves out what it does not know.
+        an error. Since 26.3 a route reads one of the two, whatever is in the other, and skips what it does not know.
 
         Raises:
             Problem: 400.

@@ -25,6 +25,7 @@ RESERVED: Final = re.compile(r"\.(terminfo|jupyter|tmux\.conf|ssh|[a-z0-9]+rc|[a
 USAGE_MODES: Final = ("general", "model", "data")
 PERMISSIONS: Final = ("ro", "rw", "wd")
 SLUG: Final = re.compile(r"[\w-](?:[\w.-]*[\w-])?|\.[\w.-]*[\w-]", re.ASCII)
+DEFAULT_POLICY: Final = "default"
 MEBIBYTE: Final = 2**20
 TRASH: Final = "delete-pending"
 """Status of a folder in the trash, which there is since 24.03."""
@@ -68,11 +69,9 @@ async def create(call: Call) -> web.Response:
         raise invalid("dot-prefixed vfolders cannot be a group folder.")
     with sandbox.write() as database:
         group = _owning_group(call, database, given["group"] and str(given["group"]))
-        policy = database.get_one(
-            model.KeyPairResourcePolicy, database.get_one(model.KeyPair, caller.access_key).resource_policy
-        )
+        most = _most_folders(call, database)
         own = database.query(model.VFolder).filter_by(user=caller.user_id).count()
-        if policy.max_vfolder_count and own >= policy.max_vfolder_count and group is None:
+        if most and own >= most and group is None:
             raise invalid("You cannot create more vfolders.")
         if any(access.folder.name == name for access in accessible(database, caller)):
             if sandbox.v9:
@@ -114,6 +113,14 @@ async def create(call: Call) -> web.Response:
             "status": folder.status,
         }
     return answer(body, 201)
+
+
+def _most_folders(call: Call, database: Database) -> int | None:
+    """How many folders the caller may have; None: any number."""
+    if call.sandbox.v9:
+        return database.get_one(model.UserResourcePolicy, DEFAULT_POLICY).max_vfolder_count
+    keypair = database.get_one(model.KeyPair, call.caller.access_key)
+    return database.get_one(model.KeyPairResourcePolicy, keypair.resource_policy).max_vfolder_count
 
 
 def _owning_group(call: Call, database: Database, name: str | None) -> model.Group | None:

@@ -120,8 +120,11 @@ def _aliases(context: Context, image: model.Image) -> list[str]:
     return [alias.alias for alias in context.database.query(model.ImageAlias).filter_by(image=image.id)]
 
 
-def _limits(_context: Context, image: model.Image) -> list[dict[str, Any]]:
-    return [{"key": slot, **limits} for slot, limits in image.limits.items()]
+def _limits(context: Context, image: model.Image) -> list[dict[str, Any]]:
+    unlimited = "Infinity" if context.sandbox.v9 else None
+    return [
+        {"key": slot, "min": limits["min"], "max": limits["max"] or unlimited} for slot, limits in image.limits.items()
+    ]
 
 
 def _mount_names(_context: Context, session: model.Session) -> list[str]:

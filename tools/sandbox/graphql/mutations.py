@@ -25,6 +25,7 @@ from ai.backend.client.sandbox.sessions.creation import find_image
 if TYPE_CHECKING:
     from ai.backend.client.sandbox.graphql.context import Context
 
+ARCHITECTURE: Final = "x86_64"
 GROUP_MUTATIONS: Final = ("create_group", "modify_group", "delete_group", "purge_group")
 """What domain administrators may do too."""
 
@@ -57,9 +58,9 @@ def _disassociate(kind: str, argument: str, label: str) -> Callable[..., Outcome
 
 
 def _alias_image(
-    _context: Context, database: Database, alias: str, target: str, architecture: str = "x86_64"
+    _context: Context, database: Database, alias: str, target: str, architecture: str | None = None
 ) -> Outcome:
-    image = find_image(database, target, architecture)
+    image = find_image(database, target, architecture or ARCHITECTURE)
     database.add(model.ImageAlias(alias=alias, image=image.id))
     database.flush()
     return {"ok": True, "msg": ""}
@@ -71,8 +72,8 @@ def _dealias_image(_context: Context, database: Database, alias: str) -> Outcome
     return {"ok": True, "msg": ""}
 
 
-def _forget_image(_context: Context, database: Database, reference: str, architecture: str = "x86_64") -> Outcome:
-    image = find_image(database, reference, architecture)
+def _forget_image(_context: Context, database: Database, reference: str, architecture: str | None = None) -> Outcome:
+    image = find_image(database, reference, architecture or ARCHITECTURE)
     database.query(model.ImageAlias).filter_by(image=image.id).delete()
     database.delete(image)
     return {"ok": True, "msg": ""}

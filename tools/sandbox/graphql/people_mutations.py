@@ -150,13 +150,13 @@ def _user_row(database: Database, email: str, label: str) -> model.User:
     return row
 
 
-def _modify_user(_context: Context, database: Database, email: str, props: Mapping[str, Any]) -> Outcome:
+def _modify_user(context: Context, database: Database, email: str, props: Mapping[str, Any]) -> Outcome:
     values = prepared(model.User, _columns(props, "is_active", "group_ids", "password", "status"))
     if props.get("password") is not None:
         values["password"] = seed.hashed(props["password"])
     if _status(props) is not None:
         values["status"] = _status(props)
-    if not values and not props.get("group_ids"):
+    if not values and not props.get("group_ids") and not context.sandbox.v9:
         raise RefusedError("nothing to update")
     row = _user_row(database, email, "modifyuser")
     key = values.get("main_access_key")

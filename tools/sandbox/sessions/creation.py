@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -60,6 +61,7 @@ ROOT: Final[Schema] = {
     "callback_url": Field(optional(text), None, ("callback_url", "callbackUrl", "callbackURL")),
     "owner_access_key": Field(optional(text), None),
 }
+ROOT_V9: Final[Schema] = {**ROOT, "name": Field(text, names=ROOT["name"].names)}
 CONFIG: Final[Schema] = {
     "mounts": Field(optional(list_of(text)), None),
     "environ": Field(optional(mapping_of(blank_text)), None),
@@ -85,7 +87,10 @@ SERVICE_PORTS: Final[list[dict[str, Any]]] = []
 
 async def create_session(call: Call) -> web.Response:
     """``POST /session``, ``POST /kernel/create``."""
-    given = await call.parameters(ROOT)
+    given = await call.parameters(ROOT_V9 if call.sandbox.v9 else ROOT)
+    if call.sandbox.v9:  # which takes any name, and asks for the right to choose an agent where it schedules
+        given["config"] = _config(call, given["config"])
+        return await create(call, given)
     if given["name"] == "from-template":
         raise invalid("Requested session ID from-template is reserved word")
     given["config"] = _config(call, given["config"])
@@ -125,8 +130,11 @@ async def create(call: Call, given: dict[str, Any]) -> web.Response:
     with call.sandbox.write() as database:
         owner = owner_of(database, call.caller, given["owner_access_key"])
         keypair = database.get_one(model.KeyPair, owner)
-        group = _group(database, keypair.user, given["domain"], given["group"], call.caller.is_superadmin)
-        slots, image = _checked_slots(database, given)
+        group = _group(call, database, keypair.user, given["domain"], given["group"])
+        slots, image = _checked_slots(call, database, given)
+        mounts = functools.partial(mounts_of, call, database, config["mounts"] or [], config.get("mount_map") or {})
+        if call.sandbox.v9:
+            mounts()  # looked at before a session of that name is
         found = _existing(database, given, owner, image)
         if found is not None:
             return answer(
@@ -159,7 +167,7 @@ async def create(call: Call, given: dict[str, Any]) -> web.Response:
             environ=config["environ"] or {},
             resource_opts={"main1": {"shmem": DEFAULT_SHMEM}},
             requested_slots=slots,
-            vfolder_mounts=mounts_of(call, database, config["mounts"] or [], config.get("mount_map") or {}),
+            vfolder_mounts=mounts(),
             preopen_ports=config.get("preopen_ports") or [],
             status_history={"PENDING": model.now().isoformat()},
             created_at=model.now(),
@@ -228,8 +236,11 @@ def _body(call: Call, session: model.Session, *, created: bool, status: str = ""
     else:
         body = {"sessionId": str(session.id), "sessionName": session.name}
     # The managers themselves name the list differently for a session that was there already.
-    ports = "servicePorts" if created else "service_ports"
-    return {**body, "status": status or session.status, ports: list(session.service_ports or ()), "created": created}
+    names = ("servicePorts",) if created else ("service_ports",)
+    if call.sandbox.v9:
+        names = ("servicePorts", *names) if not created else names
+    ports = {name: list(session.service_ports or ()) for name in names}
+    return {**body, "status": status or session.status, **ports, "created": created}
 
 
 def find_image(database: Database, reference: str, architecture: str) -> model.Image:
@@ -247,14 +258,14 @@ def find_image(database: Database, reference: str, architecture: str) -> model.I
     raise not_found("environment image", "unknown alias or disallowed registry")
 
 
-def _group(database: Database, user: uuid.UUID, domain: str, name: str, is_superadmin: bool) -> model.Group:
+def _group(call: Call, database: Database, user: uuid.UUID, domain: str, name: str) -> model.Group:
     group = database.query(model.Group).filter_by(domain_name=domain, name=name, is_active=True).first()
     if group is None and (number := as_uuid(name)):
         group = database.get(model.Group, number)
-    if group is not None and not is_superadmin and database.get(model.Membership, (group.id, user)) is None:
+    if group is not None and not call.caller.is_superadmin and database.get(model.Membership, (group.id, user)) is None:
         group = None
     if group is None:
-        raise invalid("Invalid group")
+        raise Problem("entity-not-found", "No such project") if call.sandbox.v9 else invalid("Invalid group")
     return group
 
 
@@ -266,15 +277,19 @@ def _scaling_group(database: Database, name: str | None) -> str:
     return name
 
 
-def _checked_slots(database: Database, given: Mapping[str, Any]) -> tuple[dict[str, str], model.Image]:
+def _checked_slots(call: Call, database: Database, given: Mapping[str, Any]) -> tuple[dict[str, str], model.Image]:
     try:
         asked = normalised(given["config"]["resources"] or {})
     except ValueError as error:
+        if call.sandbox.v9:
+            raise Problem("unknown-resource-slot-type", str(error)) from None
         raise invalid(f"Invalid resource allocation: {error}") from None
     image = find_image(database, given["image"], given["architecture"])
     slots = {**DEFAULT_SLOTS, **asked}
     lowest = total([normalised({slot: limits["min"] for slot, limits in image.limits.items()})])
     amounts = total([slots])
+    if call.sandbox.v9:  # which starts what the image says is too small
+        return slots, image
     if any(amounts[slot] < amount for slot, amount in lowest.items()):
         needed = ", ".join(f"{slot}={amount}" for slot, amount in lowest.items())
         raise invalid(f"Your resource request is smaller than the minimum required by the image. ({needed})")

@@ -110,6 +110,8 @@ async def info(call: Call) -> web.Response:
                 "session_lifetime": {"remaining": None, "remaining_time_type": "expire_after", "extra": None}
             },
         }
+    if call.sandbox.v9:
+        data |= {"tag": session.tag or "", "statusData": session.status_data or None}
     return answer(data)
 
 
@@ -160,7 +162,7 @@ async def execute(call: Call) -> web.Response:
         ),
     ):
         if not condition:
-            raise invalid(message)
+            raise Problem("invalid-session-data", message) if call.sandbox.v9 else invalid(message)
     mode, run_id, (code, options) = given["mode"], given["runId"], code_and_options(given)
     if mode == "complete":
         return answer({"result": await _completions(kernel, code, options)})
@@ -252,7 +254,7 @@ async def abusing_report(call: Call) -> web.Response:
 
 async def status_history(call: Call) -> web.Response:
     session = session_named(call, (await call.parameters(OWNER))["owner_access_key"], stale=True)
-    return answer({"result": session.status_history})
+    return answer(session.status_history)
 
 
 async def dependency_graph(call: Call) -> web.Response:
