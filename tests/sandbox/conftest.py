@@ -14,7 +14,7 @@ from ai.backend.client.sandbox import Sandbox
 from ai.backend.client.session import Session
 from support.cluster import IMAGE
 
-APIS = ("v9.20250722", "v7.20230615", "v4.20190615")
+APIS = ("v7.20230615", "v4.20190615")
 
 
 @pytest.fixture(scope="session")

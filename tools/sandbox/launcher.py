@@ -18,7 +18,7 @@ from ai.backend.client.config import APIConfig
 LAST_LINE: Final = "BACKEND_ENDPOINT"
 START_SECONDS: Final = 30.0
 END_SECONDS: Final = 10.0
-DEFAULT_API: Final = "v9.20250722"
+DEFAULT_API: Final = "v7.20230615"
 ACCOUNTS: Final = ("admin", "domain_admin", "user", "user2", "monitor")
 
 

@@ -8,8 +8,8 @@ from typing import Final
 from aiohttp import web
 
 from ai.backend.client.sandbox.core import model, seed
-from ai.backend.client.sandbox.core.parameters import Field, anything, blank_text, choice, flag, optional
-from ai.backend.client.sandbox.core.problems import invalid, not_found, not_implemented
+from ai.backend.client.sandbox.core.parameters import Field, anything, blank_text, choice, flag, optional, text
+from ai.backend.client.sandbox.core.problems import Problem, invalid, not_found, not_implemented
 from ai.backend.client.sandbox.core.state import RELEASES
 from ai.backend.client.sandbox.core.web import Call, Role, Routes, answer, nothing
 
@@ -48,7 +48,11 @@ async def status(call: Call) -> web.Response:
 async def change_status(call: Call) -> web.Response:
     # Managers up to 22.09 want the name of the state.
     words = tuple(word.upper() for word in STATUSES) if call.sandbox.v4 else STATUSES
-    given = await call.parameters({"status": Field(choice(*words)), "force_kill": Field(flag, False)})
+    given = await call.parameters(
+        {"status": Field(text if call.sandbox.v9 else choice(*words)), "force_kill": Field(flag, False)}
+    )
+    if given["status"] not in words:
+        raise Problem("internal-server-error")  # 26.9 does not look at it before it uses it
     call.sandbox.status = given["status"].lower()
     if given["force_kill"]:
         await call.sandbox.kernels.end_all()

@@ -110,6 +110,8 @@ class Caller:
         self.seen[label] = described(requests.request(method, url, timeout=30, **options))
 
 
+BAD_NAME = "x"
+"""Of a session: too short."""
 QUERY_OF_POST = re.compile(r"/session/[^/]+/(download|download_single|shutdown-service|commit)")
 
 
@@ -137,8 +139,10 @@ def everything(caller: Caller) -> None:
         _folders(caller)
         _records(caller)
     finally:
-        for name in (caller.name, caller.name + "-new"):  # only where it stopped half-way
-            signed(caller.admin, "DELETE", f"/session/{name}?forced=true")
+        # What 23.09 refuses, newer managers may do; the others only where it stopped half-way.
+        for name in (caller.name, caller.name + "-new", caller.name + "-x", BAD_NAME):
+            for config in (caller.admin, caller.user):
+                signed(config, "DELETE", f"/session/{name}?forced=true")
             signed(caller.user, "DELETE", f"/folders/{name}")
 
 
@@ -302,7 +306,7 @@ def _sessions(caller: Caller) -> None:
     caller.call("create session: no reuse", "POST", "/session", {**body, "reuseIfExists": False})
     other = {**body, "name": name + "-x"}
     caller.call("create session: unknown image", "POST", "/session", {**other, "image": "no/such:image"})
-    caller.call("create session: bad name", "POST", "/session", {**other, "name": "x"})
+    caller.call("create session: bad name", "POST", "/session", {**other, "name": BAD_NAME})
     caller.call("create session: unknown key", "POST", "/session", {**other, "nope": 1})
     caller.call("create session: unknown config key", "POST", "/session", {**other, "config": {"nope": 1}})
     caller.call("create session: too small", "POST", "/session", {**other, "config": {"resources": {"mem": "1k"}}})
@@ -386,7 +390,8 @@ def _folders(caller: Caller) -> None:
     one = f"/folders/{name}"
     caller.call("create folder", "POST", "/folders", {"name": name, "host": "local:volume1"}, user=True)
     caller.call("create folder: again", "POST", "/folders", {"name": name, "host": "local:volume1"}, user=True)
-    caller.call("create folder: bad name", "POST", "/folders", {"name": "a/b"}, user=True)
+    if not caller.is_typed:  # which makes it, and then has no path for it
+        caller.call("create folder: bad name", "POST", "/folders", {"name": "a/b"}, user=True)
     caller.call("create folder: reserved", "POST", "/folders", {"name": ".ssh"}, user=True)
     caller.call("create folder: no host", "POST", "/folders", {"name": name + "-x", "host": "no:where"}, user=True)
     caller.call(

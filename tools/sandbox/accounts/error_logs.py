@@ -82,7 +82,11 @@ async def list_logs(call: Call) -> web.Response:
                 "request_status": row.request_status,
                 "traceback": row.traceback,
             }
-            items.append({**item, "is_cleared": row.is_cleared} if call.caller.is_admin else item)
+            if call.caller.is_admin:
+                item["is_cleared"] = row.is_cleared
+            elif call.sandbox.v9:
+                item["is_cleared"] = None
+            items.append(item)
             row.is_read = row.is_read or given["mark_read"]
     return answer({"logs": items, "count": count})
 

@@ -25,8 +25,10 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "vfolder-creation-failed": (400, "Virtual folder creation has failed."),
     "vfolder-already-exists": (400, "The virtual folder already exists with the same name."),
+    "storage-bad-request": (400, "Virtual folder operation has failed due to bad request."),
     "vfolder-operation-failed": (400, "Virtual folder operation has failed."),
     "vfolder-filter-status-failed": (400, "Virtual folder status filtering has failed."),
+    "vfolder-invitation-not-found": (404, "Virtual folder invitation not found."),
     "vfolder-deletion-not-allowed": (400, "Not allowed to delete this virtual folder."),
     "storage-permission-not-allowed": (400, "The specified storage permission is not allowed."),
     "storage/invalid-api-params": (400, "Invalid API parameters"),
@@ -52,7 +54,11 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
 }
 """Short type → status and title, as manager 23.09 has them (its misspelling included); a few are those of 26.9."""
 
-SENT_AS: Final = {"invalid-schema": "generic-bad-request", "malformed-body": "generic-bad-request"}
+SENT_AS: Final = {
+    "storage-bad-request": "vfolder-operation-failed",
+    "invalid-schema": "generic-bad-request",
+    "malformed-body": "generic-bad-request",
+}
 """Short type here → the one that is sent, where one type has several titles."""
 
 V9_STATUS: Final = {"quota-exceeded": 400}
@@ -70,6 +76,8 @@ V9_CODES: Final[Mapping[str, str]] = {
     "not-implemented": "api_generic_not-implemented",
 }
 """Short type → the member ``error_code`` of 26.9."""
+STORAGE: Final = "storage/"
+"""How the types of the storage proxy begin, which knows no codes."""
 V9_CODE: Final = "backendai_generic_internal-error"
 
 V4_TYPES: Final[Mapping[str, str]] = {
@@ -132,7 +140,7 @@ class Problem(Exception):
             name = V4_OBJECT_TYPES.get(self.subject or "") or V4_TYPES.get(name, name)
         title = PROBLEMS[name][1] if v9 and name != self.name else self.title
         body: dict[str, Any] = {"type": TYPE_PREFIX + SENT_AS.get(name, name), "title": title}
-        if v9:
+        if v9 and not name.startswith(STORAGE):
             body["error_code"] = V9_CODES.get(name, V9_CODE)
         if self.message is not None:
             body["msg"] = self.message

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+from sqlalchemy import null
 from sqlalchemy.orm import Session as Database
 
 from ai.backend.client.sandbox.core import model
@@ -98,7 +99,7 @@ def fill(database: Database, rate_limit: int, *, v9: bool) -> dict[str, Account]
     Returns:
         The accounts, by the local part of their e-mail address.
     """
-    by_key, by_owner = (None, MAX_FOLDERS) if v9 else (MAX_FOLDERS, None)
+    by_key, by_owner = (null(), MAX_FOLDERS) if v9 else (MAX_FOLDERS, None)
     hosts = {VFOLDER_HOST: list(HOST_PERMISSIONS)}
     group = model.Group(name=GROUP, domain_name=DOMAIN, description="The default group")
     database.add_all(
@@ -113,7 +114,8 @@ def fill(database: Database, rate_limit: int, *, v9: bool) -> dict[str, Account]
                 idle_timeout=3600, allowed_vfolder_hosts=hosts,
             ),
             model.KeyPairResourcePolicy(
-                name="tiny", default_for_unspecified="LIMITED", max_concurrent_sessions=1, max_vfolder_count=2,
+                name="tiny", default_for_unspecified="LIMITED", max_concurrent_sessions=1,
+                max_vfolder_count=by_key if v9 else 2,
                 total_resource_slots={"cpu": "2", "mem": str(2 * 2**30)}, idle_timeout=3600,
                 allowed_vfolder_hosts=hosts,
             ),

@@ -29,7 +29,7 @@ V7: Final = "v7.20230615"
 V9: Final = "v9.20250722"
 RELEASES: Final = {V4: "19.09.27", V7: "23.09.10", V9: "26.9.6"}
 """API version that is served → release of the manager that it is modelled on."""
-DEFAULT: Final = V9
+DEFAULT: Final = V7
 
 ACCEPTED: Final = {
     V4: frozenset(

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +42,9 @@ def routes(sandbox: Sandbox) -> Routes:
         table.add(f"DELETE {one}/delete-files")(delete_files)
         table.add(f"POST {one}/rename-file")(rename_file)
         table.add(f"POST {one}/move-file")(move_file)
+    if sandbox.v9:
+        table.add(f"POST {one}/delete-files")(delete_files)
+        table.add(f"POST {one}/delete-files-async")(delete_files_later)
     return table
 
 
@@ -69,8 +73,10 @@ def below(root: Path, path: str) -> Path:
     return target
 
 
-def system_error(number: int, path: str) -> Problem:
+def system_error(call: Call, number: int, path: str) -> Problem:
     """What the manager makes of an error of its storage proxy's operating system."""
+    if call.sandbox.v9:
+        return Problem("storage-bad-request", "Bad request to storage proxy")
     return invalid(os.strerror(number), {"errno": number, "paths": [path]})
 
 
@@ -88,7 +94,11 @@ async def make_directory(call: Call) -> web.Response:
     try:
         target.mkdir(parents=given.get("parents", True), exist_ok=given.get("exist_ok", False))
     except OSError as error:
-        raise system_error(error.errno or 0, given["path"]) from None
+        if call.sandbox.v9:
+            raise refused("Unexpected error 422 from storage proxy") from None
+        raise system_error(call, error.errno or 0, given["path"]) from None
+    if call.sandbox.v9:
+        return answer({"results": {"success": [{"msg": None, "item": given["path"]}], "failed": []}})
     return nothing(201)
 
 
@@ -96,8 +106,10 @@ async def list_files(call: Call) -> web.Response:
     given = await call.parameters({"path": Field(blank_text, "")})
     target = located(root_of(call, READ), given["path"])
     if not target.is_dir():
-        raise system_error(errno.ENOTDIR if target.exists() else errno.ENOENT, given["path"])
+        raise system_error(call, errno.ENOTDIR if target.exists() else errno.ENOENT, given["path"])
     entries = await asyncio.to_thread(_entries, target)
+    if call.sandbox.v9:
+        return answer({"items": [{**_item(entry), "mode": entry["bits"]} for entry in entries]})
     files = [
         {
             "filename": entry["name"],
@@ -111,18 +123,19 @@ async def list_files(call: Call) -> web.Response:
     ]
     body: dict[str, Any] = {"files": json.dumps(files)}
     if not call.sandbox.v4:
-        body["items"] = [
-            {
-                "name": entry["name"],
-                "type": entry["type"],
-                "size": entry["size"],
-                "mode": oct(entry["bits"])[2:][-3:],
-                "created": entry["created"].isoformat(),
-                "modified": entry["modified"].isoformat(),
-            }
-            for entry in entries
-        ]
+        body["items"] = [_item(entry) for entry in entries]
     return answer(body)
+
+
+def _item(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": entry["name"],
+        "type": entry["type"],
+        "size": entry["size"],
+        "mode": oct(entry["bits"])[2:][-3:],
+        "created": entry["created"].isoformat(),
+        "modified": entry["modified"].isoformat(),
+    }
 
 
 def _entries(target: Path) -> list[dict[str, Any]]:
@@ -149,7 +162,7 @@ async def rename_file(call: Call) -> web.Response:
     )  # fmt: skip
     root = root_of(call, WRITE)
     source = below(root, given["target_path"])
-    return _moved(root, source, located(root, str(source.parent.relative_to(root) / given["new_name"])))
+    return _moved(call, root, source, located(root, str(source.parent.relative_to(root) / given["new_name"])))
 
 
 async def move_file(call: Call) -> web.Response:
@@ -157,16 +170,20 @@ async def move_file(call: Call) -> web.Response:
     root = root_of(call, WRITE)
     target = located(root, given["dst"])
     target.parent.mkdir(parents=True, exist_ok=True)
-    return _moved(root, below(root, given["src"]), target)
+    return _moved(call, root, below(root, given["src"]), target)
 
 
-def _moved(root: Path, source: Path, target: Path) -> web.Response:
+def _moved(call: Call, root: Path, source: Path, target: Path) -> web.Response:
     if not source.exists():
-        raise system_error(errno.ENOENT, str(source.relative_to(root)))
+        raise system_error(call, errno.ENOENT, str(source.relative_to(root)))
     if target.exists() and not target.is_dir():
-        raise system_error(errno.EEXIST, str(target.relative_to(root)))
+        raise system_error(call, errno.EEXIST, str(target.relative_to(root)))
     shutil.move(source, target)
-    return answer({})
+    return _empty(call)
+
+
+def _empty(call: Call) -> web.Response:
+    return answer({"msg": ""} if call.sandbox.v9 else {})
 
 
 async def delete_files(call: Call) -> web.Response:
@@ -175,14 +192,34 @@ async def delete_files(call: Call) -> web.Response:
     targets = [below(root, path) for path in given["files"]]
     for target in targets:
         if target.is_dir() and not target.is_symlink():
+            if not given["recursive"] and call.sandbox.v9:
+                continue  # it says nothing, and does nothing
             if not given["recursive"]:
-                raise system_error(errno.EISDIR, str(target.relative_to(root)))
+                raise system_error(call, errno.EISDIR, str(target.relative_to(root)))
             await asyncio.to_thread(shutil.rmtree, target)
         elif not target.exists() and not target.is_symlink():
-            raise system_error(errno.ENOENT, str(target.relative_to(root)))
+            if call.sandbox.v9:
+                continue
+            raise system_error(call, errno.ENOENT, str(target.relative_to(root)))
         else:
             target.unlink()
-    return answer({})
+    return _empty(call)
+
+
+async def delete_files_later(call: Call) -> web.Response:
+    given = await call.parameters({"files": Field(list_of(text)), "recursive": Field(flag, False)})
+    root = root_of(call, WRITE)
+    targets = [below(root, path) for path in given["files"]]
+
+    async def delete() -> str:
+        for target in targets:
+            if target.is_dir() and not target.is_symlink():
+                await asyncio.to_thread(shutil.rmtree, target)
+            else:
+                target.unlink(missing_ok=True)
+        return f"deleted {len(targets)} files"
+
+    return answer({"bgtask_id": str(call.sandbox.tasks.start(delete))}, 202)
 
 
 async def upload(call: Call) -> web.Response:

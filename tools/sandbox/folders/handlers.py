@@ -14,7 +14,7 @@ from ai.backend.client.sandbox.core.access import Identity
 from ai.backend.client.sandbox.core.parameters import Field, anything, choice, flag, optional, text, uuid_value
 from ai.backend.client.sandbox.core.problems import invalid, not_found, not_implemented
 from ai.backend.client.sandbox.core.state import Sandbox
-from ai.backend.client.sandbox.core.web import Call, Role, Routes, answer, missing, nothing
+from ai.backend.client.sandbox.core.web import Call, Role, Routes, answer, done, missing
 from ai.backend.client.sandbox.folders import trash
 from ai.backend.client.sandbox.folders.access import OWN, READ, Access, accessible, content_of, folder_named, named
 from ai.backend.client.sandbox.folders.making import PERMISSIONS, clone, create, delete, delete_by_id, slug
@@ -75,7 +75,9 @@ async def list_folders(call: Call) -> web.Response:
     elif call.sandbox.v4 and call.caller.is_superadmin:
         found = call.sandbox.recall(_everybodys, call.caller)
     else:
-        raise invalid("Deprecated use of 'all' option")
+        if not call.sandbox.v9:
+            raise invalid("Deprecated use of 'all' option")
+        found = call.sandbox.recall(accessible, call.caller)
     if given["group_id"] is not None:
         found = [item for item in found if item.folder.user or str(item.folder.group) == str(given["group_id"])]
     return answer([_listed(call.sandbox, access) for access in found])
@@ -105,9 +107,11 @@ def _listed(sandbox: Sandbox, access: Access) -> dict[str, Any]:
             "ownership_type": folder.ownership_type,
             "cloneable": folder.cloneable,
             "max_files": 0,
-            "max_size": None,
+            "max_size": 0 if sandbox.v9 else None,
             "cur_size": 0,
         }
+    if sandbox.v9:
+        item |= dict.fromkeys(("user_email", "group_name", "type"), "")  # which it leaves empty
     return item
 
 
@@ -162,6 +166,9 @@ async def info(call: Call) -> web.Response:
             "max_size": None,
             "cur_size": 0,
         }
+    if call.sandbox.v9:
+        for name in ("created", "num_files", "max_size", "cur_size"):
+            del body[name]
     return answer(body)
 
 
@@ -209,7 +216,7 @@ async def rename(call: Call) -> web.Response:
         if not access.is_owner:
             raise invalid("Cannot change the name of a vfolder that is not owned by myself.")
         access.folder.name = given["new_name"]
-    return nothing(201)
+    return done(call, 201)
 
 
 async def update_options(call: Call) -> web.Response:
@@ -226,4 +233,4 @@ async def update_options(call: Call) -> web.Response:
         for option, value in given.items():
             if value is not None:
                 setattr(access.folder, option, value)
-    return nothing(201)
+    return done(call, 201)

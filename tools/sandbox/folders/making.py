@@ -55,16 +55,19 @@ CREATE: Final = {
 
 
 async def create(call: Call) -> web.Response:
-    schema = {**CREATE, "group": Field(optional(uuid_value), None)} if call.sandbox.v9 else CREATE
+    schema = {**CREATE, "name": Field(text), "group": Field(optional(uuid_value), None)} if call.sandbox.v9 else CREATE
     given = await call.parameters(schema)
     caller, sandbox = call.caller, call.sandbox
     if given["unmanaged_path"]:
         raise not_implemented("unmanaged folders")
     name, host = given["name"], given["host"] or seed.VFOLDER_HOST
+    if host != seed.VFOLDER_HOST and sandbox.v9:
+        raise Problem("storage-permission-not-allowed", f"`create-vfolder` Not allowed in vfolder host(`{host}`)")
     if host != seed.VFOLDER_HOST:
         raise invalid(f"`VFolderHostPermission.CREATE` Not allowed in vfolder host(`{host}`)")
     if RESERVED.fullmatch(name):
-        raise invalid(f"{name} is reserved for internal operations.")
+        reserved = f"{name} is reserved for internal operations."
+        raise Problem("invalid-schema", reserved) if sandbox.v9 else invalid(reserved)
     if name.startswith(".") and name != ".local" and given["group"] is not None:
         raise invalid("dot-prefixed vfolders cannot be a group folder.")
     with sandbox.write() as database:
@@ -112,6 +115,9 @@ async def create(call: Call) -> web.Response:
             "cloneable": folder.cloneable,
             "status": folder.status,
         }
+    if sandbox.v9:
+        body |= {"created_at": "", "is_owner": True, "max_size": 0, "max_files": 0, "cur_size": 0}
+        body |= {"user_email": "", "group_name": "", "type": ""}
     return answer(body, 201)
 
 
@@ -208,7 +214,7 @@ async def delete(call: Call) -> web.Response:
         if not access.is_owner:
             raise invalid("Cannot delete the vfolder that is not owned by myself.")
         _delete(call.sandbox, database, access.folder)
-    return nothing()
+    return web.Response(status=204, content_type="application/json") if call.sandbox.v9 else nothing()
 
 
 async def delete_by_id(call: Call) -> web.Response:

@@ -34,6 +34,9 @@ def routes(sandbox: Sandbox) -> Routes:
         table.add("POST /folders/{name}/share", role=Role.ADMIN, writes=True)(share)
         table.add("DELETE /folders/{name}/unshare", role=Role.ADMIN, writes=True)(unshare)
         table.add("POST /folders/{name}/leave", writes=True)(leave)
+        if sandbox.v9:
+            table.add("POST /folders/invitations/delete", writes=True)(refuse)
+            table.add("POST /folders/{name}/unshare", role=Role.ADMIN, writes=True)(unshare)
         table.add("GET /folders/_/shared")(shared)
         table.add("POST /folders/_/shared", writes=True)(update_shared)
         table.add("POST /folders/_/change-ownership", role=Role.SUPERADMIN, writes=True)(
@@ -62,8 +65,10 @@ async def invite(call: Call) -> web.Response:
             if email != call.caller.email
             and (user := database.query(model.User).filter_by(email=email, status="active").one_or_none())
         ]
-        if not users:
+        if not users and not call.sandbox.v9:
             raise not_found("vfolder invitation")
+        if call.sandbox.v9:  # which invites whoever is named
+            invited += [email for email in given["emails"] if email not in {user.email for user in users}]
         for user in users:
             if database.get(model.VFolderPermission, (folder.id, user.uuid)) is not None:
                 raise Problem("vfolder-already-exists")
@@ -118,13 +123,13 @@ async def update(call: Call) -> web.Response:
     return answer({"msg": f"vfolder invitation updated: {number}."})
 
 
-def _invitation(database: Database, number: str) -> model.VFolderInvitation:
+def _invitation(call: Call, database: Database, number: str) -> model.VFolderInvitation:
     try:
         invitation = database.get(model.VFolderInvitation, uuid.UUID(number))
     except ValueError:
         invitation = None
     if invitation is None or invitation.state != "pending":
-        raise not_found("vfolder invitation")
+        raise Problem("vfolder-invitation-not-found") if call.sandbox.v9 else not_found("vfolder invitation")
     return invitation
 
 
@@ -135,7 +140,7 @@ def _has_name(database: Database, identity: Identity, name: str) -> bool:
 async def accept(call: Call) -> web.Response:
     given = await call.parameters({"inv_id": Field(text)})
     with call.sandbox.write() as database:
-        invitation = _invitation(database, given["inv_id"])
+        invitation = _invitation(call, database, given["inv_id"])
         folder = database.get_one(model.VFolder, invitation.vfolder)
         if _has_name(database, call.caller, folder.name):
             raise Problem("vfolder-already-exists")
@@ -143,13 +148,13 @@ async def accept(call: Call) -> web.Response:
             model.VFolderPermission(vfolder=folder.id, user=call.caller.user_id, permission=invitation.permission)
         )
         invitation.state = "accepted"
-    return answer({})
+    return answer({"msg": ""} if call.sandbox.v9 else {})
 
 
 async def refuse(call: Call) -> web.Response:
     given = await call.parameters({"inv_id": Field(text)})
     with call.sandbox.write() as database:
-        invitation = _invitation(database, given["inv_id"])
+        invitation = _invitation(call, database, given["inv_id"])
         if call.caller.email == invitation.inviter:
             invitation.state = "canceled"
         elif call.caller.email == invitation.invitee:

@@ -167,9 +167,14 @@ def _upload_file(sandbox: Sandbox, upload: str) -> Path:
     return sandbox.settings.folder / "uploads" / upload
 
 
-async def options(_call: Call) -> web.Response:
+async def options(call: Call) -> web.Response:
     headers = {"Tus-Version": "1.0.0", "Tus-Max-Size": str(MAX_UPLOAD), "X-Content-Type-Options": "nosniff"}
-    return web.Response(headers={**TUS, **headers, "Content-Type": "application/octet-stream"})
+    return web.Response(headers={**TUS, **headers, **_media_type(call)})
+
+
+def _media_type(call: Call) -> dict[str, str]:
+    """Of answers without a body: up to 23.09 they have one."""
+    return {"Content-Type": "" if call.sandbox.v9 else "application/octet-stream"}
 
 
 def _progress(claims: dict[str, Any], stored: int) -> dict[str, str]:
@@ -182,7 +187,7 @@ async def offset(call: Call) -> web.Response:
     if not upload.exists():
         return _missing("no-such-upload-session", "No such upload session")
     headers = _progress(claims, upload.stat().st_size)
-    return web.Response(headers={**headers, "Content-Type": "application/octet-stream"})
+    return web.Response(headers={**headers, **_media_type(call)})
 
 
 async def append(call: Call) -> web.Response:

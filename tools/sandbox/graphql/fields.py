@@ -68,6 +68,8 @@ def value(context: Context, kind: str, name: str, source: Any, _arguments: Mappi
     if resolver is not None:
         return resolver(context, source)
     found: Any = getattr(source, name, None)
+    if name in ("status_data", "status_info") and context.sandbox.v9 and isinstance(source, model.Session):
+        return found or None
     # 19.09 knows the hosts, but no permissions on them.
     return list(found) if name == "allowed_vfolder_hosts" and context.sandbox.v4 else found
 

@@ -236,9 +236,9 @@ def _body(call: Call, session: model.Session, *, created: bool, status: str = ""
     else:
         body = {"sessionId": str(session.id), "sessionName": session.name}
     # The managers themselves name the list differently for a session that was there already.
-    names = ("servicePorts",) if created else ("service_ports",)
-    if call.sandbox.v9:
-        names = ("servicePorts", *names) if not created else names
+    names = ["servicePorts" if created else "service_ports"]
+    if call.sandbox.v9 and not created:
+        names.append("servicePorts")
     ports = {name: list(session.service_ports or ()) for name in names}
     return {**body, "status": status or session.status, **ports, "created": created}
 

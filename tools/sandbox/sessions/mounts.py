@@ -42,6 +42,8 @@ def mounts_of(
         try:
             wanted[name] = folder_named(call, name, READ, database)
         except Problem:
+            if call.sandbox.v9:
+                raise not_found("virtual folder", data=[name]) from None
             raise not_found("virtual folder", f"VFolder {name} is not found or accessible.") from None
     for access in accessible(database, call.caller):
         if access.is_owner and access.folder.user and access.folder.name.startswith(PRIVATE):

@@ -151,6 +151,8 @@ async def task_logs(call: Call) -> web.StreamResponse:
     with call.sandbox.read() as database:
         folder = database.query(model.VFolder).filter_by(user=call.caller.user_id, name=".logs").one_or_none()
     if folder is None:
+        if call.sandbox.v9:
+            raise not_found("virtual folder", data={"vfolder_name": ".logs"})
         raise not_found("vfolder", data={"vfolder_name": ".logs"})
     log = content_of(call.sandbox, folder) / "task" / number[:2] / number[2:4] / f"{number[4:]}.log"
     if not log.is_file():

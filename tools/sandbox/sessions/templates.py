@@ -95,11 +95,11 @@ def _checked_template(raw: Any) -> dict[str, Any]:
     return template
 
 
-def _template_row(database: Database, number: str) -> model.SessionTemplate:
+def _template_row(call: Call, database: Database, number: str) -> model.SessionTemplate:
     key = as_uuid(number)
     row = database.get(model.SessionTemplate, key) if key else None
     if row is None or not row.is_active:
-        raise not_found("task template")
+        raise not_found("session template" if call.sandbox.v9 else "task template")
     return row
 
 
@@ -153,7 +153,7 @@ async def list_templates(call: Call) -> web.Response:
 async def get_template(call: Call) -> web.Response:
     await call.parameters({"format": Field(choice("yaml", "json"), "json"), "owner_access_key": OWNER})
     with call.sandbox.read() as database:
-        row = _template_row(database, call.path("id"))
+        row = _template_row(call, database, call.path("id"))
     return answer(
         {
             "template": row.template,
@@ -168,7 +168,7 @@ async def get_template(call: Call) -> web.Response:
 async def put_template(call: Call) -> web.Response:
     given = await call.parameters(TEMPLATE_SCOPE)
     with call.sandbox.write() as database:
-        row = _template_row(database, call.path("id"))
+        row = _template_row(call, database, call.path("id"))
         for item in _payload(given["payload"]):
             row.template = _checked_template(item["template"])
             row.name = item.get("name") or row.template["metadata"]["name"]
@@ -178,5 +178,5 @@ async def put_template(call: Call) -> web.Response:
 async def delete_template(call: Call) -> web.Response:
     await call.parameters({"owner_access_key": OWNER})
     with call.sandbox.write() as database:
-        _template_row(database, call.path("id")).is_active = False
+        _template_row(call, database, call.path("id")).is_active = False
     return answer({"success": True})
