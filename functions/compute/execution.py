@@ -1,11 +1,19 @@
-"""The bodies of execute and complete calls: modes, run ids, options. They are the same on every protocol generation."""
+"""How code is run, over HTTP and over WebSockets: bodies of execute and complete calls, and the statuses of results.
+
+They are the same on every protocol generation. What a result's status means::
+
+    continued, clean-finished, build-finished    the run goes on by itself
+    waiting-input                                it goes on when it gets a line of input
+    error, server-restarting                     the server gave it up: no result of the code's (WebSockets only)
+    finished, exec-timeout, and any other        it is over
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ai.backend.client.exceptions import InvalidArgument, type_of
+from ai.backend.client.exceptions import BackendClientError, InvalidArgument, type_of
 
 CODE_MODES: Final = ("query", "continue", "input")
 CONTINUING_MODES: Final = ("continue", "input")
@@ -13,6 +21,29 @@ MODES: Final = (*CODE_MODES, "batch", "complete")
 
 BATCH_OPTIONS: Final[Mapping[str, Any]] = {"clean": None, "build": None, "buildLog": False, "exec": None}
 COMPLETE_OPTIONS: Final[Mapping[str, Any]] = {"row": 0, "col": 0, "line": "", "post": ""}
+
+STEP_ENDS: Final[Mapping[str, str]] = {"clean-finished": "clean", "build-finished": "build"}
+"""Status at the end of a step of a batch, with more to come → the step."""
+
+GOING_ON: Final = frozenset({"continued", *STEP_ENDS})
+WAITING: Final = "waiting-input"
+GIVEN_UP: Final = frozenset({"error", "server-restarting"})
+
+
+def is_over(status: str) -> bool:
+    """Whether a result of this status is the last one of its run."""
+    return status != WAITING and status not in GOING_ON
+
+
+def given_up(result: Mapping[str, Any]) -> BackendClientError | None:
+    """The error that a result stands for: the server will not end the run as runs end. None for a result of the code's.
+
+    It is raised wherever results are read for the user; ``execute`` and the messages of a socket show what was sent.
+    """
+    status = result["status"]
+    if status not in GIVEN_UP:
+        return None
+    return BackendClientError(f"the server gave the run up: {result.get('msg') or status}")
 
 
 def check_mode(mode: object) -> None:

@@ -5,6 +5,8 @@ Sends ``POST P`` (see :mod:`~ai.backend.client.functions.compute.kernel`, ``exec
     query | batch ──▶ continued, clean-finished, build-finished ──▶ continue ─┐
                       waiting-input ──▶ input ────────────────────────────────┤
                       finished, exec-timeout: the end        ◀────────────────┘
+
+What each status means: :mod:`~ai.backend.client.functions.compute.execution`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from ai.backend.client.actors.hub import monotonic
 from ai.backend.client.exceptions import ActorCrashed, BackendError, DeadlineExceeded, InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import ApiFunction, BlockingFunction, BoundFunction, FutureFunction, Recipe
 from ai.backend.client.functions.compute.dialogue import Answers, Control, OnOutput, Prompt, ask, tell
-from ai.backend.client.functions.compute.execution import run_body
+from ai.backend.client.functions.compute.execution import STEP_ENDS, WAITING, given_up, is_over, run_body
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.toolkit import inputs as _inputs
 from ai.backend.client.functions.toolkit.reading import expect_object
@@ -33,9 +35,6 @@ from ai.backend.client.request import Response
 __all__ = ["OnOutput", "RunResult"]
 
 MODES: Final = ("query", "batch")
-STEP_ENDS: Final = {"clean-finished": "clean", "build-finished": "build"}
-GOING_ON: Final = frozenset({"continued", *STEP_ENDS})
-WAITING: Final = "waiting-input"
 STREAMS: Final = ("stdout", "stderr")
 TYPES: Final[Mapping[str, type]] = {"stdout": str, "stderr": str, "media": tuple}
 """What the data of an item of the console is."""
@@ -138,7 +137,7 @@ def run(
         InvalidArgument: Unknown mode, or an argument that the mode does not have.
         DeadlineExceeded: ``timeout`` is over; the code was interrupted.
         BackendClientError: The code waits for input and there is none left, or ``on_output`` or ``inputs`` failed
-            (the cause is chained); the code was interrupted.
+            (the cause is chained); the code was interrupted. Or the server gave the run up, and says why.
         BackendAPIError: 404 for an unknown session, 500 when the agent failed.
 
     Cancelling the call, or Ctrl-C, interrupts the code too, within two seconds, and hears the run out in the
@@ -171,6 +170,8 @@ def run(
             if limit is not None and monotonic() > limit and not progress.over:
                 raise DeadlineExceeded(f"the code ran longer than {timeout} s; it was interrupted")
         yield from _wind_up(kernel, progress, result)
+        if progress.failure is not None:
+            raise progress.failure
     except BackendError as error:
         if not progress.over and error.method is None:  # not of an exchange: then nobody hears us
             yield from _wind_up(kernel, progress, result)
@@ -187,12 +188,14 @@ class _Progress:
         over: Whether the run has ended.
         waiting: Whether the code waits for input.
         answer: What it gets.
+        failure: Why the server gave it up, if it did.
     """
 
     step: dict[str, Any]
     over: bool = False
     waiting: bool = False
     answer: str = ""
+    failure: BackendError | None = None
 
 
 def _take_step(kernel: SessionIdentity[Any], progress: _Progress, result: RunResult) -> Recipe[list[tuple[str, Any]]]:
@@ -212,7 +215,8 @@ def _take_step(kernel: SessionIdentity[Any], progress: _Progress, result: RunRes
     items = _console(reply, response)
     files = _list(reply, "files", response)
     progress.waiting = status == WAITING
-    progress.over = not progress.waiting and status not in GOING_ON
+    progress.over = is_over(status)
+    progress.failure = given_up(reply)
     progress.step = run_body(result.run_id, "", "continue", None)
     for kind, data in items:
         result.add(kind, data)

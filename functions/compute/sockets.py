@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.exceptions import BackendClientError, InvalidArgument, InvalidReply, type_of
+from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
 from ai.backend.client.functions.base import M, Recipe
-from ai.backend.client.functions.compute.execution import run_body
+from ai.backend.client.functions.compute.execution import WAITING, given_up, is_over, run_body
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.streams.stream import Reading, stream_function
 from ai.backend.client.functions.streams.websocket import Parting, WebSocketResponse, WSMessage, json_of
@@ -29,11 +29,6 @@ from ai.backend.client.functions.toolkit import inputs
 __all__ = ["StreamExecute", "StreamPty"]
 
 MODES = ("query", "batch")
-GIVEN_UP = frozenset({"error", "server-restarting"})
-"""Statuses with which the server says that the run will not end as runs do."""
-
-LAST_STATUSES = frozenset({"finished", "exec-timeout", *GIVEN_UP})
-
 MAX_CELLS = (1 << 16) - 1
 """Rows and columns of a terminal at most: 16 bits each in the system's own call."""
 
@@ -145,8 +140,9 @@ def result_of(message: WSMessage) -> dict[str, Any]:
     result = json_of(message)
     if not isinstance(result, dict) or not isinstance(result.get("status"), str):
         raise InvalidReply("the message is no result of a run", body=message.data.encode())
-    if result["status"] in GIVEN_UP:
-        raise BackendClientError(f"the server gave the run up: {result.get('msg') or result['status']}")
+    failure = given_up(result)
+    if failure is not None:
+        raise failure
     return result
 
 
@@ -164,12 +160,13 @@ def interrupting(kernel: SessionIdentity[Any]) -> Parting:
 
 
 def _is_last(message: WSMessage) -> bool:
-    return _status(message) in LAST_STATUSES
+    status = _status(message)
+    return status is not None and is_over(status)
 
 
 def _unblock(message: WSMessage) -> str | None:
     """After an interrupt nobody waits for input but the server itself."""
-    return "" if _status(message) == "waiting-input" else None
+    return "" if _status(message) == WAITING else None
 
 
 def _status(message: WSMessage) -> str | None:

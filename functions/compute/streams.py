@@ -9,7 +9,7 @@ stream_pty            WebSocket GET /stream P/pty                           WSMe
 stream_app_info       GET /stream P/apps                                    (a list)                v5
 tunnel                WebSocket GET /stream P/tcpproxy, for a connection    (a local port)
 get_task_logs         GET /session/_/logs                                   bytes
-run                   kernel_run.py
+run                   run.py
 ====================  ====================================================  ======================  =====
 
 ``P`` is ``/kernel/{name}`` up to v4 and ``/session/{name}`` from v5 on.
@@ -262,6 +262,8 @@ def _check_app(kernel: SessionIdentity[Any], app: str) -> Recipe[None]:
     if kernel.session.api_version < V5:
         return
     names = [one.get("name") for one in (yield from app_info(kernel)) if isinstance(one, dict)]
+    if not names:
+        raise InvalidArgument("app", app, "the session offers no services")
     if app not in names:
         raise InvalidArgument("app", app, f"must be one of the session's services: {', '.join(map(str, names))}")
 

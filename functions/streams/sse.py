@@ -39,7 +39,10 @@ class SSEMessage:
         Raises:
             ValueError: It is none.
         """
-        return json.loads(self.data)
+        try:
+            return json.loads(self.data)
+        except RecursionError:
+            raise ValueError("the data is not JSON: it is nested too deeply") from None
 
     def keys(self) -> list[str]:
         """Names of what it has: ``event`` and ``data``, and ``id`` and ``retry`` where the server sent them."""

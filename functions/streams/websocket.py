@@ -41,7 +41,10 @@ class WSMessage(NamedTuple):
         Raises:
             ValueError: It is none.
         """
-        return loads(self.data)
+        try:
+            return loads(self.data)
+        except RecursionError:
+            raise ValueError("the message is not JSON: it is nested too deeply") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +144,7 @@ class WebSocketResponse(Stream[M, WSMessage]):
         """Send a value as JSON, in a text message. Raises as :meth:`send_str`."""
         try:
             text = json.dumps(obj, cls=ExtendedJSONEncoder, allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidArgument("obj", type_of(obj), f"cannot be encoded: {error}") from None
         return self._socket.send(WSMsgType.TEXT, text.encode())
 

@@ -20,6 +20,7 @@ from ai.backend.client.exceptions import (
     ActorCrashed,
     BackendAPIError,
     BackendError,
+    InvalidArgument,
     NeverSent,
     Overloaded,
     SessionClosed,
@@ -259,6 +260,10 @@ def test_a_socket_sends_and_receives(runtime, server, make_config):
         assert runtime.value(socket.receive_str) == "text"
         assert runtime.value(socket.receive_bytes) == b"\x00\xff"
         assert runtime.value(socket.receive_json) == {"a": [1, None]}
+        nested: list[Any] = []
+        for _ in range(100_000):
+            nested = [nested]
+        assert isinstance(runtime.outcome(partial(socket.send_json, nested)), InvalidArgument)
         assert not socket.closed
         runtime.value(socket.close)
         assert socket.closed

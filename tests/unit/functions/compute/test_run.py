@@ -105,6 +105,14 @@ def test_a_run_that_takes_too_long_for_the_server(start, reply):
     assert (run.value.status, run.value.exit_code) == ("exec-timeout", None)
 
 
+@pytest.mark.parametrize("status", ["error", "server-restarting"])
+def test_a_run_that_the_server_gave_up_raises(start, reply, status):
+    """As the results of an execute socket do: it says nothing about the code."""
+    run = start("code")
+    with pytest.raises(BackendClientError, match="because"):
+        run.answer(reply({"result": {"status": status, "msg": "because"}}))
+
+
 def test_a_batch_reports_its_steps(start, reply):
     run = start(mode="batch", clean="*", build="make", build_log=True, exec="./main")
     options = {"clean": "*", "build": "make", "buildLog": True, "exec": "./main"}

@@ -13,10 +13,12 @@ from ai.backend.client.functions.cluster.background_task import BackgroundTask
 from ai.backend.client.functions.compute import sockets
 from ai.backend.client.functions.compute.kernel import Kernel
 from ai.backend.client.functions.compute.sockets import output_of, result_of
+from ai.backend.client.functions.streams.events import SSEMessage
 from ai.backend.client.functions.streams.websocket import WSMessage, WSMsgType
 
 GENERATIONS = ["v4.20190615", "v5.20191215", "v6.20200815", "v6.20230315", "v7.20230615"]
 FROM_V6 = GENERATIONS[2:]
+DEEP = "[" * 100_000
 ID = uuid.UUID("11111111-2222-3333-4444-555555555555")
 
 
@@ -148,9 +150,17 @@ def test_results():
             result_of(message(wrong))
     with pytest.raises(InvalidReply):
         result_of(WSMessage(WSMsgType.BINARY, b"{}"))
+    with pytest.raises(InvalidReply):
+        result_of(WSMessage(WSMsgType.TEXT, DEEP))
     for status in ("error", "server-restarting"):
         with pytest.raises(BackendClientError, match="because"):
             result_of(message({"status": status, "msg": "because"}))
+
+
+@pytest.mark.parametrize("received", [WSMessage(WSMsgType.TEXT, DEEP), SSEMessage("event", DEEP)])
+def test_what_is_nested_too_deeply_is_no_json(received):
+    with pytest.raises(ValueError, match="too deep"):
+        received.json()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +170,9 @@ def test_results():
         ({"status": "exec-timeout"}, True, None),
         ({"status": "error"}, True, None),
         ({"status": "server-restarting"}, True, None),
+        ({"status": "of a later server"}, True, None),
         ({"status": "continued"}, False, None),
+        ({"status": "build-finished"}, False, None),
         ({"status": "waiting-input"}, False, ""),
         ("no JSON", False, None),
         ([], False, None),
@@ -289,6 +301,8 @@ def test_a_tunnel_looks_for_its_service_first(kernel, reply):
     with pytest.raises(InvalidArgument, match="ttyd") as caught:
         owner.session._submit(plan.check()).answer(reply(apps[:1]))
     assert caught.value.argument == "app"
+    with pytest.raises(InvalidArgument, match="offers no services"):
+        owner.session._submit(plan.check()).answer(reply([]))
 
 
 def test_up_to_v4_nobody_can_look(kernel):
