@@ -10,20 +10,35 @@ from typing import TYPE_CHECKING, Any
 from ai.backend.client._aliases import enter_aliases
 from ai.backend.client._roof import resolve
 from ai.backend.client._version import __version__
-from ai.backend.client.exceptions import BackendAPIError, BackendClientError, BackendError
+from ai.backend.client.exceptions import (
+    BackendAPIError,
+    BackendAPIVersionError,
+    BackendClientError,
+    BackendError,
+    InvalidArgument,
+)
 
 if TYPE_CHECKING:
+    from ai.backend.client.config import APIConfig, get_config, set_config
+    from ai.backend.client.request import Request, Response
     from ai.backend.client.sessions.facade import AsyncSession, BaseSession, Session
 
 __all__ = [
+    "APIConfig",
     "AsyncSession",
     "BackendAPIError",
+    "BackendAPIVersionError",
     "BackendClientError",
     "BackendError",
     "BaseSession",
+    "InvalidArgument",
+    "Request",
+    "Response",
     "Session",
     "__version__",
+    "get_config",
     "get_user_agent",
+    "set_config",
 ]
 
 

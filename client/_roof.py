@@ -1,6 +1,6 @@
-"""Names of ground modules that live on a higher floor.
+"""Names that a ground module offers and another module defines, most of them on a higher floor.
 
-Users import them from here (``from ai.backend.client.auth import Auth``), as with the vendor's client; the modules
+Users import them from there (``from ai.backend.client.auth import Auth``), as with the vendor's client; the modules
 themselves must not import upwards. They resolve on first use, from this one table.
 """
 
@@ -13,9 +13,14 @@ PACKAGE = "ai.backend.client"
 
 ROOF: dict[str, dict[str, str]] = {
     f"{PACKAGE}": {
+        "APIConfig": f"{PACKAGE}.config",
         "AsyncSession": f"{PACKAGE}.sessions.facade",
         "BaseSession": f"{PACKAGE}.sessions.facade",
+        "Request": f"{PACKAGE}.request",
+        "Response": f"{PACKAGE}.request",
         "Session": f"{PACKAGE}.sessions.facade",
+        "get_config": f"{PACKAGE}.config",
+        "set_config": f"{PACKAGE}.config",
     },
     f"{PACKAGE}.auth": {"Auth": f"{PACKAGE}.functions.accounts.auth"},
     f"{PACKAGE}.request": {
@@ -30,7 +35,7 @@ ROOF: dict[str, dict[str, str]] = {
 
 
 def resolve(module: str, attribute: str) -> Any:
-    """Find a name that a ground module offers and a higher floor defines; for use in a module's ``__getattr__``.
+    """Find a name that a ground module offers and another module defines; for use in a module's ``__getattr__``.
 
     Args:
         module: Full name of the ground module.

@@ -28,14 +28,21 @@ DISTRIBUTION = "backend.ai-actor-client"
 
 PUBLIC = {
     "ai.backend.client": [
+        "APIConfig",
         "AsyncSession",
         "BackendAPIError",
+        "BackendAPIVersionError",
         "BackendClientError",
         "BackendError",
         "BaseSession",
+        "InvalidArgument",
+        "Request",
+        "Response",
         "Session",
         "__version__",
+        "get_config",
         "get_user_agent",
+        "set_config",
     ],
     "ai.backend.client.session": ["AsyncSession", "BaseSession", "Session", "api_session", "is_legacy_server"],
     "ai.backend.client.auth": [
