@@ -57,8 +57,6 @@ class Async:
 M = TypeVar("M", Sync, Async)
 P = ParamSpec("P")
 T = TypeVar("T")
-F = TypeVar("F")
-S = TypeVar("S")
 
 Step = Request | Offload[Any] | Gather[Any] | Pause
 Recipe = Generator[Step, Any, T]
@@ -178,15 +176,11 @@ _PLAIN = frozenset({str, int, bool, float, NoneType, list, tuple, dict})
 
 def _as_given(recipe: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
     """The arguments as a recipe gets them: without those that are ``undefined``, as if they had not been written."""
-    for value in args:
+    for value in (*args, *kwargs.values()):
         if value.__class__ not in _PLAIN:
             break
     else:
-        for value in kwargs.values():
-            if value.__class__ not in _PLAIN:
-                break
-        else:
-            return args, kwargs
+        return args, kwargs
     args, kwargs = read_iterators(args, kwargs)
     if not any(value is undefined for value in (*args, *kwargs.values())):
         return args, kwargs

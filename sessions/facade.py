@@ -272,17 +272,14 @@ class Session(BaseSession[Sync]):
         __aexit__ = __aenter__
 
     def __enter__(self) -> Self:
-        self._enter_once(self.open)
-        current.enter(self)
-        return self
-
-    def _enter_once(self, enter: Callable[[], object]) -> None:
         try:
-            enter()
+            self.open()
         except BaseException:
             if self._root is None:
                 self.close(0)
             raise
+        current.enter(self)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -226,9 +226,6 @@ ENDPOINT: Final = _object(
     routings="routing_id session status traffic_ratio",
     errors="session_id errors { src name repr }",
 )
-ENDPOINT_TOKEN: Final = _object(
-    "an endpoint's token", "id token endpoint_id domain project session_owner created_at valid_until"
-)
 GROUP: Final = _object(
     "a group",
     "id name description is_active created_at modified_at domain_name total_resource_slots allowed_vfolder_hosts "
@@ -291,4 +288,3 @@ VFOLDER: Final = _object(
     "ownership_type max_files max_size created_at last_used num_files cur_size cloneable status user_id=user "
     "group_id=group",
 )
-VFOLDER_PERMISSION: Final = _object("a folder's permission", "id permission vfolder vfolder_name user user_email")

@@ -76,6 +76,10 @@ class PaginatedQuery(BaseFunction[M]):
         )
 
 
+_QUERY: Any = PaginatedQuery
+"""Untyped: which kind of session it belongs to is known when it is used."""
+
+
 def execute_paginated_query(root_field: str, variables: Variables, fields: Fields, *, limit: int, offset: int) -> Any:
     """One page of a root field.
 
@@ -95,7 +99,7 @@ def execute_paginated_query(root_field: str, variables: Variables, fields: Field
         RuntimeError: There is no ``with`` block of a session around the call.
     """
     size, start = whole("limit", limit, 1, MAX_PAGE_SIZE), whole("offset", offset)
-    return _current().run(root_field, variables, fields, page_offset=start, page_size=size)
+    return _QUERY.run(root_field, variables, fields, page_offset=start, page_size=size)
 
 
 def fetch_paginated_result(
@@ -118,7 +122,7 @@ def fetch_paginated_result(
         BackendAPIVersionError: ``filter`` or ``order`` were given, and the version does not have them.
         RuntimeError: There is no ``with`` block of a session around the call.
     """
-    return _current().run(root_field, variables, fields, page_offset=page_offset, page_size=page_size)
+    return _QUERY.run(root_field, variables, fields, page_offset=page_offset, page_size=page_size)
 
 
 def generate_paginated_results(
@@ -138,13 +142,8 @@ def generate_paginated_results(
     Raises:
         RuntimeError: There is no ``with`` block of a session around the call.
     """
-    items: ItemIterator = _current().run.iterate(root_field, variables, fields, page_size=page_size)
+    items: ItemIterator = _QUERY.run.iterate(root_field, variables, fields, page_size=page_size)
     return items
-
-
-def _current() -> Any:
-    """The proxy; which kind of session it belongs to is known when it is used."""
-    return PaginatedQuery
 
 
 def _arguments(variables: object) -> dict[str, Variable]:

@@ -114,7 +114,7 @@ def _reason(chain: list[BaseException]) -> str:
             return f"{reason}; does the server speak plain http?" if reason == PLAIN_HTTP else reason
         if isinstance(link, OSError) and link.strerror:
             return str(link.strerror)
-        if isinstance(link, EOFError) or type(link).__name__ in ("BadStatusLine", "RemoteDisconnected", "LineTooLong"):
+        if isinstance(link, EOFError | http.client.BadStatusLine | http.client.LineTooLong):
             return f"{type(link).__name__}: {str(link)[:120]}" if str(link) else type(link).__name__
         if isinstance(link, u3.ProtocolError) and link.args and isinstance(link.args[0], str):
             return link.args[0]

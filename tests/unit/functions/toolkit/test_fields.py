@@ -22,7 +22,6 @@ TYPES = {
     "CONTAINER": "ComputeContainer",
     "DOMAIN": "Domain",
     "ENDPOINT": "Endpoint",
-    "ENDPOINT_TOKEN": "EndpointToken",
     "GROUP": "Group",
     "IMAGE": "Image",
     "KEYPAIR": "KeyPair",
@@ -37,7 +36,6 @@ TYPES = {
     "USER": "User",
     "USER_RESOURCE_POLICY": "UserResourcePolicy",
     "VFOLDER": "VirtualFolder",
-    "VFOLDER_PERMISSION": "VirtualFolderPermission",
 }
 """Field set → its type in the manager's schema."""
 
