@@ -157,6 +157,7 @@ class APIConfig:
 
     Attributes:
         endpoints: The endpoints as normalised URLs without a trailing slash, in the order given.
+        endpoint_is_default: Whether neither the argument nor the environment names an endpoint.
         parsed_version: ``version`` as a pair, for example ``(7, "20230615")``.
         no_proxy: Comma list of the hosts to reach directly; may be empty.
 
@@ -222,6 +223,7 @@ class APIConfig:
         storage_proxy_address_map: Mapping[str, str] | str | None = None,
     ) -> None:
         self.endpoints: Final = _setting("endpoint", endpoint, check_endpoints)
+        self.endpoint_is_default: Final = endpoint is None and _environment_variable(ENVIRONMENT["endpoint"]) is None
         self.endpoint_type: Final = _setting("endpoint_type", endpoint_type, one_of("api", "session"))
         self.domain: Final = _setting("domain", domain, check_header_text)
         self.group: Final = _setting("group", group, check_text)

@@ -82,6 +82,7 @@ class BackendError(Exception):
         endpoint: URL of the endpoint that was used last.
         attempts: How many times the request was tried.
         elapsed: Seconds from the acceptance of the call to its failure.
+        hint: What to look at, where the session knows something that may be the reason.
     """
 
     method: str | None = None
@@ -89,14 +90,22 @@ class BackendError(Exception):
     endpoint: str | None = None
     attempts: int | None = None
     elapsed: float | None = None
+    hint: str | None = None
 
     def __str__(self) -> str:
-        return repr(self)
+        """Without the name of its type, which tracebacks and logs put before it."""
+        return f"{self._text()}{self._where()}"
 
     def __repr__(self) -> str:
-        text = f"{type(self).__name__}({', '.join(map(repr, self.args))})"
-        where = self._where()
-        return f"{text} [{where}]" if where else text
+        return f"{type(self).__name__}({self._shown()}){self._where()}"
+
+    def _text(self) -> str:
+        """What happened, for people."""
+        return self.args[0] if len(self.args) == 1 and isinstance(self.args[0], str) else self._shown()
+
+    def _shown(self) -> str:
+        """What it was made of."""
+        return ", ".join(map(repr, self.args))
 
     def _where(self) -> str:
         parts = []
@@ -106,7 +115,8 @@ class BackendError(Exception):
             parts.append(f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}")
         if self.elapsed is not None:
             parts.append(f"{self.elapsed:.3f} s")
-        return ", ".join(parts)
+        where = f" [{', '.join(parts)}]" if parts else ""
+        return where if self.hint is None else f"{where} ({self.hint})"
 
 
 class BackendAPIError(BackendError):
@@ -123,6 +133,9 @@ class BackendAPIError(BackendError):
         data: The body as a mapping. A body that is not JSON becomes
             ``{"type": GENERIC_PROBLEM, "title": ..., "content": <text>}``.
     """
+
+    EXCERPT = 256
+    """How many characters of a body that is not JSON are shown; ``data`` has all."""
 
     def __init__(self, status: int, reason: str, data: Any = None) -> None:
         if isinstance(data, bytes):
@@ -169,6 +182,23 @@ class BackendAPIError(BackendError):
     def msg(self) -> str:
         """Detail that some answers add. Empty when there is none."""
         return self._member("msg")
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether the body is a problem document: that is how managers tell of errors."""
+        return self.type not in ("", GENERIC_PROBLEM)
+
+    def _text(self) -> str:
+        return f"{self.status} {self.reason}: {self._body()}"
+
+    def _shown(self) -> str:
+        return f"{self.status!r}, {self.reason!r}, {self._body()}"
+
+    def _body(self) -> str:
+        content = self._member("content")
+        if len(content) <= self.EXCERPT:
+            return repr(self.data)
+        return repr({**self.data, "content": f"{content[: self.EXCERPT]}..."})
 
     def _member(self, key: str) -> str:
         value = self.data.get(key) if isinstance(self.data, Mapping) else None
@@ -227,14 +257,17 @@ class InvalidArgument(BackendClientError, ValueError):
         reason: str = self.args[2]
         return reason
 
-    def __repr__(self) -> str:
+    def _text(self) -> str:
+        return self._shown()
+
+    def _shown(self) -> str:
         try:
             shown = repr(self.value)
         except Exception:  # noqa: BLE001  # of the caller's class, or of an int with more digits than Python prints
             shown = f"<{type(self.value).__name__}>"
         if len(shown) > self.SHOWN:
             shown = f"{shown[: self.SHOWN]}..."
-        return f"{type(self).__name__}({self.argument}={shown}: {self.reason})"
+        return f"{self.argument}={shown}: {self.reason}"
 
 
 class ConnectionFailed(BackendClientError):
@@ -304,6 +337,9 @@ class TransferError(BackendClientError):
         reason: str = self.args[1]
         return reason
 
+    def _text(self) -> str:
+        return f"{self.file!r}: {self.reason}"
+
 
 class TargetExists(TransferError, FileExistsError):
     """There is a file of that name already, and the call was not to overwrite it."""
@@ -360,6 +396,16 @@ class InvalidReply(ProtocolError):
         body: bytes = self.args[2]
         return body
 
+    def _text(self) -> str:
+        status = "" if self.status is None else f" (status {self.status})"
+        return f"{self.reason}{status}: {self.body!r}" if self.body else f"{self.reason}{status}"
+
+    @property
+    def reason(self) -> str:
+        """What is wrong."""
+        reason: str = self.args[0]
+        return reason
+
 
 class StreamClosed(BackendClientError):
     """The stream has ended; nothing more can be read from it or sent on it.
@@ -386,6 +432,9 @@ class StreamClosed(BackendClientError):
         """The WebSocket's close code."""
         code: int | None = self.args[1]
         return code
+
+    def _text(self) -> str:
+        return self.reason if self.code is None else f"{self.reason} (code {self.code})"
 
     @property
     def is_clean(self) -> bool:

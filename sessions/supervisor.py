@@ -48,7 +48,7 @@ from ai.backend.client.exceptions import (
 )
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.gathering import Gathering
-from ai.backend.client.sessions.wire.transport import Transport
+from ai.backend.client.sessions.wire.transport import STRANGER, Transport
 from ai.backend.client.versioning import format_api_version, negotiate
 
 ApiVersion = tuple[int, str]
@@ -305,6 +305,8 @@ class Supervisor(TurnActor):
         call.ended = True
         if error is not None:
             _locate(error, call)
+            if self.transport.is_strange and isinstance(error, InvalidReply) and error.hint is None:
+                error.hint = STRANGER
         self._free_slot(call)
         self.hub.soon(call.future.settle, value, error)
         self.in_flight.remove(call)
@@ -379,6 +381,7 @@ class Supervisor(TurnActor):
         waiting, self._held_back = self._held_back, {}
         if error is None or isinstance(error, BackendAPIError | InvalidReply):
             said = answer.get("version") if isinstance(answer, dict) else None
+            self.transport.is_strange = said is None
             version, warning = negotiate(self._config.parsed_version, said)
             error = _warn(warning)
             if error is None:
@@ -487,4 +490,5 @@ def _for_another_caller(error: BaseException) -> BaseException:
     twin = type(error)(*error.args)
     twin.__cause__ = error.__cause__
     twin.method, twin.path, twin.endpoint, twin.attempts = error.method, error.path, error.endpoint, error.attempts
+    twin.hint = error.hint
     return twin

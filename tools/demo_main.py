@@ -80,7 +80,7 @@ class Report:
             yield
         except BackendError as error:
             run.done = True
-            self.failures.append(f"{self.style}, program {run.number}: {error}")
+            self.failures.append(f"{self.style}, program {run.number}: {error!r}")
 
     def timed(self, future: CallFuture[Any]) -> CallFuture[Any]:
         self.sent += 1

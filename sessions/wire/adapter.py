@@ -19,6 +19,7 @@ from requests.utils import should_bypass_proxies
 
 from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub
+from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.sessions.wire.bodies import Origin, StreamPool, TLSStreamPool
 from ai.backend.client.sessions.wire.endpoints import Endpoint
@@ -132,6 +133,11 @@ class LaneAdapter(HTTPAdapter):
     def is_proxied(self, endpoint: Endpoint) -> bool:
         """Whether requests to an endpoint go through a proxy."""
         return self._proxy_for(endpoint) is not None
+
+    def proxy_name(self, endpoint: Endpoint | None) -> str | None:
+        """The URL of the proxy that requests to an endpoint go through, without its password; None without a proxy."""
+        proxy = None if endpoint is None else self._proxy_for(endpoint)
+        return None if proxy is None else redact_url(proxy)
 
     def _proxy_for(self, endpoint: Endpoint) -> str | None:
         proxy = self._config.proxies.get(endpoint.scheme)

@@ -29,11 +29,12 @@ _LOST_BEHIND_A_PROXY = (http.client.RemoteDisconnected, ConnectionResetError, Br
 _CAUSES = (ssl.SSLError, socket.gaierror, OSError)
 
 
-def translate(error: BaseException) -> ours.BackendError:
+def translate(error: BaseException, proxy: str | None = None) -> ours.BackendError:
     """Say in our terms what went wrong with an attempt.
 
     Args:
         error: What ``HTTPAdapter.send`` or the reading of its answer raised.
+        proxy: The proxy that the attempt went through, as it may be shown.
 
     Returns:
         One of our errors, its cause set where that says more.
@@ -41,7 +42,7 @@ def translate(error: BaseException) -> ours.BackendError:
     if isinstance(error, ours.BackendError):
         return error
     chain = list(_chain(error))
-    made = _classify(chain)
+    made = _classify(chain, proxy)
     for link in chain:
         if isinstance(link, _CAUSES) and not isinstance(link, requests.RequestException):
             made.__cause__ = link
@@ -50,23 +51,47 @@ def translate(error: BaseException) -> ours.BackendError:
 
 
 class _Rule(NamedTuple):
-    """If one of ``kinds`` is in the chain of errors, the failure is a ``made``, described by ``text``."""
+    """If one of ``kinds`` is in the chain of errors, the failure is a ``made``, described by ``text``.
+
+    Behind a proxy it is described by ``behind``, where that is something else.
+    """
 
     kinds: tuple[type[BaseException], ...]
     made: type[ours.BackendClientError]
     text: str
+    behind: str = ""
 
 
 _RULES = (
     # The first that fits. Most precise first: an error of requests wraps one of urllib3, which wraps the system's.
-    _Rule((ssl.SSLError, u3.SSLError, requests.exceptions.SSLError), ours.TLSError, "TLS failed"),
-    _Rule((u3.NameResolutionError, socket.gaierror), ours.NeverSent, "the host name could not be resolved"),
-    _Rule((u3.NewConnectionError, NothingSent), ours.NeverSent, "no connection"),
-    _Rule((u3.ConnectTimeoutError, requests.ConnectTimeout), ours.ConnectTimeout, "no connection in time"),
+    _Rule(
+        (ssl.SSLError, u3.SSLError, requests.exceptions.SSLError),
+        ours.TLSError,
+        "TLS failed",
+        "TLS failed behind the proxy {}",
+    ),
+    _Rule(
+        (u3.NameResolutionError, socket.gaierror),
+        ours.NeverSent,
+        "the host name could not be resolved",
+        "the host name of the proxy {} could not be resolved",
+    ),
+    _Rule((u3.NewConnectionError, NothingSent), ours.NeverSent, "no connection", "no connection to the proxy {}"),
+    _Rule(
+        (u3.ConnectTimeoutError, requests.ConnectTimeout),
+        ours.ConnectTimeout,
+        "no connection in time",
+        "no connection in time to the proxy {}",
+    ),
     _Rule((Unanswered,), ours.ConnectionLost, "the server closed the connection instead of answering"),
     # urllib3 calls it the proxy's error when the answer is lost behind one, for the connection is closed by then.
     _Rule(_LOST_BEHIND_A_PROXY, ours.ConnectionLost, "the answer is incomplete"),
-    _Rule((u3.ProxyError, requests.exceptions.ProxyError), ours.NeverSent, "no connection through the proxy"),
+    _Rule(
+        (u3.ProxyError, requests.exceptions.ProxyError),
+        ours.NeverSent,
+        "no connection through the proxy",
+        "no connection through the proxy {}",
+    ),
     _Rule((u3.ReadTimeoutError, requests.ReadTimeout), ours.ReadTimeout, "the server was silent for too long"),
     _Rule((u3.DecodeError, requests.exceptions.ContentDecodingError), ours.ProtocolError, "the body cannot be decoded"),
     _Rule((u3.InvalidChunkLength, MalformedAnswer), ours.ProtocolError, "the answer is malformed"),
@@ -80,9 +105,11 @@ _RULES = (
 )
 
 
-def _classify(chain: list[BaseException]) -> ours.BackendClientError:
+def _classify(chain: list[BaseException], proxy: str | None) -> ours.BackendClientError:
     rule = next(rule for rule in _RULES if any(isinstance(link, rule.kinds) for link in chain))
-    error = rule.made(f"{rule.text}: {_reason(chain)}")
+    text = rule.behind.format(proxy) if rule.behind and proxy is not None else rule.text
+    reason = _reason(chain)
+    error = rule.made(text if reason == rule.made.__name__ else f"{text}: {reason}")
     if isinstance(error, ours.ConnectionLost):
         error.stale = Unanswered in rule.kinds
     return error
@@ -105,6 +132,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 PLAIN_HTTP = "WRONG_VERSION_NUMBER"
 """What OpenSSL calls an answer that is no TLS."""
 
+REFUSED_BY_PROXY = "Tunnel connection failed"
+"""How http.client begins to tell what a proxy answered to CONNECT: status and reason follow."""
+
 
 def _reason(chain: list[BaseException]) -> str:
     """The innermost error's words, if they are the system's or a fixed text, and hold no URL."""
@@ -114,6 +144,8 @@ def _reason(chain: list[BaseException]) -> str:
             return f"{reason}; does the server speak plain http?" if reason == PLAIN_HTTP else reason
         if isinstance(link, OSError) and link.strerror:
             return str(link.strerror)
+        if isinstance(link, OSError) and str(link).startswith(REFUSED_BY_PROXY):
+            return str(link)[:120]
         if isinstance(link, EOFError | http.client.BadStatusLine | http.client.LineTooLong):
             return f"{type(link).__name__}: {str(link)[:120]}" if str(link) else type(link).__name__
         if isinstance(link, u3.ProtocolError) and link.args and isinstance(link.args[0], str):

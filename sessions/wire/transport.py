@@ -15,7 +15,15 @@ from ai.backend.client.actors.call import Call, Offload
 from ai.backend.client.actors.hub import Hub, monotonic
 from ai.backend.client.actors.lanes import Lanes
 from ai.backend.client.config import APIConfig
-from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectTimeout, InvalidArgument, NeverSent
+from ai.backend.client.exceptions import (
+    BackendAPIError,
+    BackendError,
+    ConnectTimeout,
+    InvalidArgument,
+    InvalidReply,
+    NeverSent,
+    TLSError,
+)
 from ai.backend.client.request import AttachedFile, Request, Response
 from ai.backend.client.sessions.wire.adapter import LaneAdapter
 from ai.backend.client.sessions.wire.bodies import Origin, SourceFailed
@@ -31,6 +39,11 @@ from ai.backend.client.transfer import Transfer
 _NO_HEADERS: Mapping[str, str] = {}
 
 UNAUTHORIZED = 401
+NOT_SERVED = frozenset({404, 405, 501})
+"""How web servers answer paths and methods that they do not know."""
+
+NO_VERSION = "told no API version"
+STRANGER = f"the server {NO_VERSION}: it may be no Backend.AI manager"
 PROGRESS_STEP = 0.05
 """Seconds between two notes that a body moves, at least."""
 
@@ -54,6 +67,7 @@ class Transport:
         self._cookies = cookies
         self._deliver = deliver
         self.version = ""  # the X-BackendAI-Version header, once negotiated
+        self.is_strange = False  # whether the server was asked for its version, and told none
         self._endpoints = Endpoints(config.endpoints)
         self._preparer = Preparer(config)
         self._adapter = LaneAdapter(hub, config)
@@ -104,7 +118,8 @@ class Transport:
             headers = raw.headers if raw.status_code >= 400 else _NO_HEADERS
             answer = self._read(raw, request)
         except FAILURES as error:
-            self._attempt_failed(call, request, translate(error), headers)
+            failure = translate(error, self._adapter.proxy_name(call.sent_to))
+            self._attempt_failed(call, request, failure, headers)
             return
         if call.sent_to is not None:
             call.sent_to.succeeded()
@@ -128,7 +143,7 @@ class Transport:
             self._deliver(call, None, failed.error)
             return
         except FAILURES as error:
-            failure = translate(error)
+            failure = translate(error, self._adapter.proxy_name(call.sent_to))
             failure.args = tuple(request.without_secrets(arg) if isinstance(arg, str) else arg for arg in failure.args)
             self._attempt_failed(call, request, failure, headers, final=poured)
             return
@@ -227,8 +242,10 @@ class Transport:
         if not request.check_status or 200 <= raw.status_code < 400:
             return Response(raw.status_code, content, raw)
         error = BackendAPIError(raw.status_code, raw.reason or "", content)
-        if error.status == UNAUTHORIZED and self._config.is_anonymous:
-            error.add_note("the session has no access key: set BACKEND_ACCESS_KEY and BACKEND_SECRET_KEY")
+        if self.is_strange and error.status in NOT_SERVED and not error.is_problem:
+            raise InvalidReply(
+                f"this is no Backend.AI manager: it {NO_VERSION}, nor has it what was asked for", error.status, content
+            )
         raise error
 
     def _read_transfer(self, raw: requests.Response, request: Transfer) -> Response:
@@ -261,10 +278,24 @@ class Transport:
             error.path = "/" + request.path
             error.endpoint = None if endpoint is None else endpoint.url
             error.attempts = call.attempts
+            error.hint = self._hint(error)
             self._deliver(call, None, error)
         else:
             # Waiting needs no lane.
             call.timer = self._hub.later(wait, lambda: self._again(call, request))
+
+    def _hint(self, error: BackendError) -> str | None:
+        """What may be the reason of a failure: settings that are missing, or a server that is something else."""
+        config = self._config
+        refused = isinstance(error, BackendAPIError) and error.status == UNAUTHORIZED
+        hints = []
+        if config.endpoint_is_default and (refused or isinstance(error, NeverSent | ConnectTimeout | TLSError)):
+            hints.append("BACKEND_ENDPOINT is not set: this is the default endpoint, the vendor's cloud")
+        if refused and config.is_anonymous:
+            hints.append("the session has no access key: set BACKEND_ACCESS_KEY and BACKEND_SECRET_KEY")
+        if self.is_strange and isinstance(error, BackendAPIError) and not error.is_problem:
+            hints.append(STRANGER)
+        return "; ".join(hints) or None
 
     def _again(self, call: Call, request: Request) -> None:
         call.timer = None

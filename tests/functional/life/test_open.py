@@ -9,12 +9,20 @@ from functools import partial
 
 import pytest
 
-from ai.backend.client.exceptions import APIVersionWarning, BackendAPIError, CallTimeout, ConnectionFailed
+from ai.backend.client.config import APIConfig
+from ai.backend.client.exceptions import (
+    APIVersionWarning,
+    BackendAPIError,
+    CallTimeout,
+    ConnectionFailed,
+    InvalidReply,
+    NeverSent,
+)
 from ai.backend.client.functions.base import BaseFunction
 from ai.backend.client.session import AsyncSession, Session
 from support.asking import ask, is_answer, questions, submit, wrong
 from support.runtimes.inside import tasks
-from support.servers.faults import FaultServer, close, reply, silence
+from support.servers.faults import FaultServer, close, reply, silence, unused_port
 
 
 def probes(echo):
@@ -197,15 +205,99 @@ def test_a_refusal_without_keys_says_what_is_missing(make_config, server):
     refused = reply(
         {"type": "https://api.backend.ai/probs/auth-failed", "title": "Credential/signature mismatch."}, status=401
     )
-    for key, notes in (
-        ("", ["the session has no access key: set BACKEND_ACCESS_KEY and BACKEND_SECRET_KEY"]),
-        ("AK", []),
+    for key, hint in (
+        ("", "the session has no access key: set BACKEND_ACCESS_KEY and BACKEND_SECRET_KEY"),
+        ("AK", None),
     ):
         server.script(refused)
         with Session(config=make_config(server, access_key=key), proxy_mode=True) as session:
             with pytest.raises(BackendAPIError) as caught:
                 session.Kernel("mine").get_info()
-            assert getattr(caught.value, "__notes__", []) == notes
+            assert caught.value.hint == hint
+            assert hint is None or hint in str(caught.value)
+
+
+@pytest.fixture
+def default_endpoint(monkeypatch):
+    """`default_endpoint(url)`: makes that the endpoint of who names none."""
+
+    def make(url):
+        monkeypatch.setattr(APIConfig, "DEFAULTS", {**APIConfig.DEFAULTS, "endpoint": url})
+
+    return make
+
+
+def test_a_default_endpoint_that_fails_is_told_to_be_one(runtime, default_endpoint, server, monkeypatch):
+    refused = reply({"type": "https://api.backend.ai/probs/auth-failed", "title": "Credential mismatch."}, status=401)
+    server.script(refused, refused)
+    for url in (server.url, f"http://127.0.0.1:{unused_port()}"):
+        default_endpoint(url)
+        for is_set in (False, True):
+            if is_set:
+                monkeypatch.setenv("BACKEND_ENDPOINT", url)
+            else:
+                monkeypatch.delenv("BACKEND_ENDPOINT", raising=False)
+            session = runtime.make(APIConfig(retries=0))
+            outcome = runtime.outcome(partial(ask, session, "kernel"))
+            runtime.close(session)
+            assert isinstance(outcome, BackendAPIError | NeverSent)
+            assert ("BACKEND_ENDPOINT is not set" in str(outcome)) is not is_set
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_cannot_be_reached_is_named(runtime, make_config, scheme):
+    address = f"127.0.0.1:{unused_port()}"
+    proxies = {scheme: f"http://anna:hunter2@{address}"}
+    session = runtime.make(make_config(f"{scheme}://manager.example", proxies=proxies, retries=0))
+    outcome = runtime.outcome(partial(ask, session, "kernel"))
+    runtime.close(session)
+    assert isinstance(outcome, NeverSent)
+    assert f"no connection to the proxy http://***@{address}" in str(outcome)
+    assert "hunter2" not in str(outcome)
+
+
+PAGE = f"<html>404: nothing here {'x' * 10_000}</html>".encode()
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_server_that_is_no_manager_is_told_to_be_none(runtime, make_config, server, status):
+    page = reply(PAGE, status=status, headers={"Content-Type": "text/html"})
+    server.probe = page
+    server.script(page)
+    session = runtime.make(make_config(server))
+    with pytest.warns(APIVersionWarning):
+        outcome = runtime.outcome(partial(ask, session, "kernel"))
+    runtime.close(session)
+    assert isinstance(outcome, InvalidReply)
+    assert "this is no Backend.AI manager" in str(outcome)
+    assert len(str(outcome)) < 700
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"), [(reply(PAGE), InvalidReply), (reply(PAGE, status=403), BackendAPIError)], ids=["page", "403"]
+)
+def test_a_server_that_may_be_no_manager_is_doubted(runtime, make_config, server, answer, kind):
+    server.probe = reply(PAGE)
+    server.script(answer)
+    session = runtime.make(make_config(server))
+    with pytest.warns(APIVersionWarning):
+        outcome = runtime.outcome(partial(ask, session, "kernel"))
+    runtime.close(session)
+    assert isinstance(outcome, kind)
+    assert "may be no Backend.AI manager" in str(outcome)
+    assert len(str(outcome)) < 700
+
+
+def test_a_manager_behind_an_odd_proxy_is_no_stranger(runtime, make_config, server):
+    """Its `GET /` is the proxy's; its errors are its own."""
+    server.probe = reply(PAGE, status=404)
+    server.script(reply({"type": "https://api.backend.ai/probs/session-not-found", "title": "No such."}, status=404))
+    session = runtime.make(make_config(server))
+    with pytest.warns(APIVersionWarning):
+        outcome = runtime.outcome(partial(ask, session, "kernel"))
+    runtime.close(session)
+    assert isinstance(outcome, BackendAPIError)
+    assert (outcome.status, outcome.hint) == (404, None)
 
 
 def test_proxy_mode_sends_no_probe(echo, make_config, unique):

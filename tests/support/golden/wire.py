@@ -125,7 +125,7 @@ class Wiretap:
                 value = eval(call, _names(session))  # calls are data of this repository
                 assert not isinstance(value, types.GeneratorType), "a generator was not run"
             except (BackendAPIVersionError, InvalidArgument) as error:
-                self._taken.append({"refused": _neutral(str(error), generation)})
+                self._taken.append({"refused": _neutral(repr(error), generation)})
             except BackendAPIError:
                 if all(reply.get("status", 200) < 400 for reply in replies):
                     raise
