@@ -37,6 +37,13 @@ Row = dict[str, Any]
 MAX_PAGE_SIZE = 100
 """Items per page that the manager gives at most."""
 
+IDENTITIES = ("id", "uuid")
+"""Fields that tell one item of a list from all others, each alone."""
+
+ORIGINS = ("created_at", "endpoint_id")
+TRAITS = (*ORIGINS, "access_key", "creator", "group", "host", "hostname", "name")
+"""Fields that do so together, where at least one of :data:`ORIGINS` is among them: those that do not change."""
+
 
 class PaginatedResult(NamedTuple):
     """One page.
@@ -55,8 +62,13 @@ class PaginatedResult(NamedTuple):
 class ItemIterator:
     """Every item of a paginated list, for ``for`` and ``async for``. For one consumer.
 
-    Fetches a page when the items of the one before have been taken, and nothing before the first. Items that appear or
-    vanish on the server meanwhile may be missed or seen twice: the manager counts from the start for each page.
+    Fetches a page when the items of the one before have been taken, and nothing before the first. The loop may destroy
+    what it gets: what is there all the time comes once, whatever appears or vanishes meanwhile. For that the items need
+    an ``id``, ``uuid`` or ``created_at`` among their fields, as they have by default, and the list an order that stays.
+    Otherwise items that move on the server meanwhile may be missed or come twice.
+
+    The manager counts from the start for each page. So each page begins with the last item of the one before: where
+    that is another item, some have vanished and the rest moved up, and the iterator goes back as far.
 
     Args:
         fetch: Starts fetching the page at an offset.
@@ -72,7 +84,10 @@ class ItemIterator:
     ) -> None:
         self._fetch = fetch
         self._wait = wait
-        self._offset = offset
+        self._start = self._offset = offset
+        self._overlaps = False
+        self._is_stale = False  # whether the latest page had nothing new
+        self._given: set[Any] = set()
         self._items: collections.deque[Row] = collections.deque()
         self._total: int | None = None
         self._exhausted = False
@@ -86,7 +101,7 @@ class ItemIterator:
         return self
 
     def __next__(self) -> Row:
-        if not self._items and not self._exhausted:
+        while not self._items and not self._exhausted:
             self._take(self._wait(self._fetch(self._offset)))
         if not self._items:
             raise StopIteration
@@ -96,17 +111,41 @@ class ItemIterator:
         return self
 
     async def __anext__(self) -> Row:
-        if not self._items and not self._exhausted:
+        while not self._items and not self._exhausted:
             self._take(await self._fetch(self._offset))
         if not self._items:
             raise StopAsyncIteration
         return self._items.popleft()
 
     def _take(self, page: PaginatedResult) -> None:
-        self._items.extend(page.items)
-        self._offset += len(page.items)
+        keys = [_identity(row) for row in page.items]
+        vanished = 0 if self._total is None else self._total - page.total_count
         self._total = page.total_count
-        self._exhausted = not page.items or self._offset >= page.total_count
+        # Where the list has no order that stays, going back again and again would never end.
+        if self._offset > self._start and not self._is_stale and self._is_too_far(keys, vanished):
+            self._offset = max(self._start, self._offset - (vanished if vanished > 0 else MAX_PAGE_SIZE))
+            return
+        self._items.extend(row for row, key in zip(page.items, keys, strict=True) if key not in self._given)
+        self._is_stale = not self._items
+        self._given.update(key for key in keys if key is not None)
+        end = self._offset + len(page.items)
+        self._exhausted = not page.items or end >= page.total_count
+        self._overlaps = len(keys) > 1 and None not in keys
+        self._offset = end - self._overlaps
+
+    def _is_too_far(self, keys: list[Any], vanished: int) -> bool:
+        """Whether items that were not given yet may stand before a page."""
+        if self._overlaps:
+            return not keys or keys[0] not in self._given
+        return bool(self._given) and vanished > 0  # pages of one item
+
+
+def _identity(row: Row) -> Any:
+    """What tells an item from the others of its list; None where nothing does."""
+    for name in IDENTITIES:
+        if isinstance(row.get(name), str | int):
+            return row[name]
+    return repr([row.get(name) for name in TRAITS]) if any(row.get(name) for name in ORIGINS) else None
 
 
 class _Iterable(BoundFunction[P, PaginatedResult]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 from typing import Any
 
 import pytest
@@ -74,7 +76,7 @@ def test_one_page_per_call(server, things) -> None:
 def test_all_items_come_page_after_page(server, things) -> None:
     items = things.paginated_list.iterate("a")
     assert [item["id"] for item in items] == [0, 1, 2, 3, 4]
-    assert server.asked == ["things/a/0/2", "things/a/2/2", "things/a/4/2"]
+    assert server.asked == [f"things/a/{offset}/2" for offset in range(4)]  # each begins with the last one's end
 
 
 def test_an_offset_that_was_not_given_is_none(server, things) -> None:
@@ -84,11 +86,15 @@ def test_an_offset_that_was_not_given_is_none(server, things) -> None:
 def test_an_iterator_among_the_arguments_serves_every_page(proxy, reply) -> None:
     played = []
     agents = proxy()["Agent"]
-    agents.session._wait = lambda play: (
-        played.append(play) or play.answer(reply({"agent_list": {"items": [{"id": "a"}], "total_count": 2}})).value
-    )
+
+    def wait(play):
+        played.append(play)
+        items = [{"id": f"a{len(played)}"}]
+        return play.answer(reply({"agent_list": {"items": items, "total_count": 2}})).value
+
+    agents.session._wait = wait
     items = agents.paginated_list.iterate(fields=(name for name in ["id"]), page_size=1)
-    assert [item["id"] for item in items] == ["a", "a"]
+    assert [item["id"] for item in items] == ["a1", "a2"]
     assert len(played) == 2
 
 
@@ -97,7 +103,7 @@ def test_asyncio_gets_the_same_items(server, things) -> None:
         return [item["id"] async for item in things.paginated_list.iterate(page_size=3)]
 
     assert asyncio.run(collect()) == [0, 1, 2, 3, 4]
-    assert server.asked == ["things/None/0/3", "things/None/3/3"]
+    assert server.asked == ["things/None/0/3", "things/None/2/3"]
 
 
 def test_nothing_is_sent_before_the_first_item_is_asked_for(server, things) -> None:
@@ -148,6 +154,90 @@ def test_a_list_that_grows_meanwhile_is_read_to_its_end(server, things) -> None:
     next(items)
     server.things.append({"id": 5})
     assert [item["id"] for item in items] == [1, 2, 3, 4, 5]
+
+
+def every(items, loop: str, each: Any) -> list[Any]:
+    """All items, each handed to a function before the next is asked for."""
+    found = []
+
+    def take(item: Any) -> None:
+        found.append(item)
+        each(item)
+
+    async def main() -> None:
+        async for item in items:
+            take(item)
+
+    if loop == "async for":
+        asyncio.run(main())
+    else:
+        for item in items:
+            take(item)
+    return found
+
+
+LOOPS = pytest.mark.parametrize("loop", ["for", "async for"])
+SIZES = pytest.mark.parametrize("size", [1, 2, 3, 20, 100])
+
+
+@LOOPS
+@SIZES
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_what_a_loop_destroys_makes_it_skip_nothing(loop, size, step, server, things) -> None:
+    """All, every second, every third."""
+    server.things = [{"id": number} for number in range(44)]
+    items = things.paginated_list.iterate(page_size=size)
+    given = every(items, loop, lambda item: item["id"] % step or server.things.remove(item))
+    assert [item["id"] for item in given] == list(range(44))
+    assert len(server.things) == sum(number % step > 0 for number in range(44))
+
+
+@LOOPS
+@pytest.mark.parametrize("size", [2, 3, 20])
+def test_what_appears_meanwhile_makes_it_give_nothing_twice(loop, size, server, things) -> None:
+    """At either end of the list, while others vanish, so that the total stays."""
+    server.things = [{"id": number} for number in range(44)]
+    fresh = itertools.count(100)
+
+    def replace(item: Any) -> None:
+        if item["id"] < 44:
+            server.things.remove(item)
+            server.things.insert(0 if item["id"] % 2 else len(server.things), {"id": next(fresh)})
+
+    given = [item["id"] for item in every(things.paginated_list.iterate(page_size=size), loop, replace)]
+    assert len(given) == len(set(given))
+    assert [number for number in given if number < 44] == list(range(44))
+
+
+@LOOPS
+def test_items_at_the_front_push_none_into_the_next_page_again(loop, server, things) -> None:
+    server.things = [{"id": number} for number in range(44)]
+    items = things.paginated_list.iterate(page_size=20)
+    given = every(items, loop, lambda item: item["id"] % 7 or server.things.insert(0, {"id": item["id"] + 100}))
+    assert [item["id"] for item in given if item["id"] < 44] == list(range(44))
+
+
+@LOOPS
+def test_items_without_an_id_are_told_apart_by_their_origin(loop, server, things) -> None:
+    server.things = [{"name": "same", "created_at": f"t{number}"} for number in range(44)]
+    given = every(things.paginated_list.iterate(page_size=20), loop, server.things.remove)
+    assert [item["created_at"] for item in given] == [f"t{number}" for number in range(44)]
+
+
+@LOOPS
+def test_a_list_without_any_order_ends(loop, server, things) -> None:
+    """The server shuffles it for every page."""
+    server.things = [{"id": number} for number in range(44)]
+    shuffle = random.Random(1).shuffle
+    for _ in range(20):
+        given = every(things.paginated_list.iterate(page_size=5), loop, lambda _: shuffle(server.things))
+        assert len({item["id"] for item in given}) == len(given)
+
+
+def test_items_that_nothing_tells_apart_all_come(server, things) -> None:
+    server.things = [{"status": "RUNNING"}] * 44
+    assert len(list(things.paginated_list.iterate(page_size=20))) == 44
+    assert server.asked == ["things/None/0/20", "things/None/20/20", "things/None/40/20"]
 
 
 def test_a_failed_page_can_be_asked_for_again(server, things) -> None:
