@@ -52,7 +52,8 @@ class RunResult:
 
     Attributes:
         status: ``finished``, or ``exec-timeout``.
-        exit_code: Of the code; None when the server told none. 0 for a query, whatever the code raised.
+        exit_code: None when the server told none. Of a batch it is the command's. Of a query it is 0, whatever the code
+            raised: the traceback is in :attr:`stderr`.
         run_id: The run's id.
         console: Everything that was written, in order: ``(kind, data)`` with kinds ``stdout``, ``stderr`` and ``log``
             (text), ``html`` (text) and ``media`` (``(MIME type, data)``). Neighbours of one kind are merged.

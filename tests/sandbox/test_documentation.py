@@ -32,3 +32,21 @@ def test_an_example_runs(sandbox, example, tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_example_of_a_test_runs(tmp_path):
+    """Each of its files, by the name in its first line, in a project of its own."""
+    files = [text for text in examples("docs/sandbox.md") if text.startswith("# ")]
+    for text in files:
+        (tmp_path / text.partition("\n")[0].removeprefix("# ")).write_text(text, "utf-8")
+    assert {path.name for path in tmp_path.iterdir()} == {"conftest.py", "test_mine.py"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -1,6 +1,6 @@
 """Fixtures for tests of code that talks to a manager.
 
-Ask for them in a ``conftest.py``::
+They need pytest, which is not part of the extra ``sandbox``. Ask for them in a ``conftest.py``::
 
     pytest_plugins = ["ai.backend.client.sandbox.fixtures"]
 """
