@@ -101,10 +101,12 @@ class Owner(Protocol):
     Attributes:
         pid: The process that accepted it.
         bells: What plain threads that wait for it wait on; None where the system has none.
+        unremarkable: Errors that nobody need look at.
     """
 
     pid: int
     bells: Bells | None
+    unremarkable: tuple[type[BaseException], ...]
 
     def abandon(self, call: Call) -> None:
         """The call's future was cancelled: give up what is under way."""
@@ -184,6 +186,10 @@ class Call:
     def is_orphan(self) -> bool:
         """Whether this process was forked from the one that accepted the call; then the call is over here."""
         return self.owner.pid != os.getpid() and self.owner.disown(self)
+
+    def reports(self, error: BaseException) -> bool:
+        """Whether to say so when nobody ever looks at this error of the call's."""
+        return not isinstance(error, self.owner.unremarkable)
 
     def run_callbacks(self, function: Callable[[], object]) -> None:
         """Run the future's callbacks where users' code belongs."""

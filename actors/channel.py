@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import greenlet
 
-from ai.backend.client.actors.call import Owner
+from ai.backend.client.actors.call import Call, Owner
 from ai.backend.client.actors.future import CANCELLED, CallFuture
 from ai.backend.client.actors.hub import Hub, allocate_lock
 
@@ -34,19 +34,29 @@ class StreamCall:
     Args:
         owner: The runtime.
         withdraw: Called when the future is cancelled, on whatever thread that happens.
+        call: The call that it follows, if it does.
     """
 
-    __slots__ = ("_withdraw", "ended", "future", "owner")
+    __slots__ = ("_call", "_withdraw", "ended", "future", "owner")
 
     lane = None
-    full_name = "a stream"
     is_running = False  # of a call it tells that a request is under way
 
-    def __init__(self, owner: Owner, withdraw: Callable[[], object]) -> None:
+    def __init__(self, owner: Owner, withdraw: Callable[[], object], call: Call | None = None) -> None:
+        self._call = call
         self.owner = owner
         self.ended = False
         self._withdraw = withdraw
         self.future: CallFuture[Any]
+
+    @property
+    def full_name(self) -> str:
+        """The call's, or what stands for it."""
+        return "a stream" if self._call is None else self._call.full_name
+
+    def reports(self, error: BaseException) -> bool:
+        """As a call does; a stream tells its errors to whoever uses it next."""
+        return self._call is not None and self._call.reports(error)
 
     def abandon(self) -> None:
         """The future was cancelled. Any thread."""
@@ -62,16 +72,17 @@ class StreamCall:
             self.owner.run_callbacks(function)
 
 
-def stream_future(owner: Owner, withdraw: Callable[[], object]) -> CallFuture[Any]:
+def stream_future(owner: Owner, withdraw: Callable[[], object], call: Call | None = None) -> CallFuture[Any]:
     """A future for something that a stream does.
 
     Args:
         owner: The runtime.
         withdraw: Called when the future is cancelled.
+        call: The call that it follows, if it does.
     """
-    call = StreamCall(owner, withdraw)
-    future: CallFuture[Any] = CallFuture(call)  # type: ignore[arg-type]  # it has what a future asks of a call
-    call.future = future
+    stream_call = StreamCall(owner, withdraw, call)
+    future: CallFuture[Any] = CallFuture(stream_call)  # type: ignore[arg-type]  # it has what a future asks of a call
+    stream_call.future = future
     return future
 
 
@@ -85,13 +96,13 @@ def following(inner: CallFuture[T], withdraw: Callable[[], object]) -> CallFutur
     call = inner._call
     if call is None:  # it has ended already
         return inner
-    outer: CallFuture[T] = stream_future(call.owner, withdraw)
+    outer: CallFuture[T] = stream_future(call.owner, withdraw, call)
 
     def settled() -> None:
         if inner.cancelled():
             outer.cancel()
         else:
-            outer.settle(inner._result, inner._exception)
+            outer.settle(inner._result, inner.exception(0))
 
     inner.on_settled(settled)
     return outer

@@ -16,6 +16,7 @@ import asyncio
 import collections
 import concurrent.futures
 import threading
+import warnings
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -33,8 +34,33 @@ FINISHED = "FINISHED"
 CANCELLED = "CANCELLED_AND_NOTIFIED"
 
 
+WAIT_FIRST = "first `await` it, or take its result()"
+"""What to do with a future that was taken for the value."""
+
 _SHOWN = object()
 """Stands where the condition would be, in a future that was settled before anybody asked for one."""
+
+
+class _Unheard:
+    """Warns when it goes before anybody has heard of a call's error, as asyncio does for its own futures.
+
+    The future holds it, and it holds nothing but text: it keeps nothing alive. A warning and no log record, since it
+    may go on any thread, the hub's too, and in the middle of anything: a handler's lock may be held there.
+
+    Args:
+        function: The function that was called.
+        error: What it raised.
+    """
+
+    __slots__ = ("heard", "text")
+
+    def __init__(self, function: str, error: BaseException) -> None:
+        self.heard = False
+        self.text = f"the error of {function} was never looked at (a forgotten `await`?): {type(error).__name__}"
+
+    def __del__(self) -> None:
+        if not self.heard:
+            warnings.warn(self.text, ResourceWarning, stacklevel=2)
 
 
 class CallFuture(concurrent.futures.Future[T]):
@@ -59,6 +85,7 @@ class CallFuture(concurrent.futures.Future[T]):
     _result: Any = None
     _exception: BaseException | None = None
     _call: Call | None = None
+    _unheard: _Unheard | None = None
     _steps: dict[Any, Generator[Any, None, T]] | None = None
 
     def __init__(self, call: Call | None = None) -> None:
@@ -105,6 +132,15 @@ class CallFuture(concurrent.futures.Future[T]):
         state, self._result, self._exception = self.__dict__["_outcome"]
         self._state = state
 
+    def _expect_to_be_heard(self, call: Call, error: BaseException) -> None:
+        if call.reports(error):
+            self._unheard = _Unheard(call.full_name, error)
+
+    def _is_heard(self) -> None:
+        if self._unheard is not None:
+            self._unheard.heard = True
+            self._unheard = None
+
     def orphan(self, error: BaseException) -> None:
         """In a forked child: end the future, without callbacks, and without a lock whose owner does not exist here."""
         self._call = None
@@ -120,6 +156,9 @@ class CallFuture(concurrent.futures.Future[T]):
 
     def _announce(self) -> None:
         call, self._call = self._call, None
+        error = self.__dict__["_outcome"][2]
+        if error is not None and call is not None:
+            self._expect_to_be_heard(call, error)
         # Whoever holds the condition (the standard library's waits) may look twice and must see the same. Without one
         # the mark goes in its place in one step, so that one that is made later finds the outcome visible.
         condition: Any = self.__dict__.setdefault("_lazy_condition", _SHOWN)
@@ -155,6 +194,7 @@ class CallFuture(concurrent.futures.Future[T]):
         call = self._call
         won = self._win((CANCELLED, None, None))
         self._finish()
+        self._is_heard()  # whoever gives a call up need not look at its error
         if won and call is not None:
             call.abandon()
         return won or self.__dict__["_outcome"][0] == CANCELLED
@@ -203,6 +243,7 @@ class CallFuture(concurrent.futures.Future[T]):
         if self._state == CANCELLED:
             raise concurrent.futures.CancelledError
         if self._exception is not None:
+            self._is_heard()
             try:
                 raise self._exception
             finally:
@@ -228,6 +269,7 @@ class CallFuture(concurrent.futures.Future[T]):
             raise concurrent.futures.TimeoutError(f"no result after {timeout} s")
         if self._state == CANCELLED:
             raise concurrent.futures.CancelledError
+        self._is_heard()
         return self._exception
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
@@ -368,7 +410,14 @@ class CallFuture(concurrent.futures.Future[T]):
 
         def __getitem__(self, key: Any) -> NoReturn:
             """Someone forgot to wait."""
-            raise TypeError("a future has no items: first `await` it, or take its result()")
+            raise TypeError(f"a future has no items: {WAIT_FIRST}")
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Someone forgot to wait. Only for names that are nowhere else."""
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if not name.startswith("_"):
+                text = f"{text}: {WAIT_FIRST}"
+            raise AttributeError(text, name=name, obj=self)
 
     def __copy__(self) -> CallFuture[T]:
         return self

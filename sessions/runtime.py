@@ -33,6 +33,10 @@ class Runtime:
         probes: Whether to negotiate the API version.
     """
 
+    unremarkable: tuple[type[BaseException], ...] = (
+        SessionClosed,
+    )  # a session that closes says so to whoever waits; nobody else need care
+
     def __init__(self, config: APIConfig, probes: bool) -> None:
         self.pid = os.getpid()
         self.closing = False

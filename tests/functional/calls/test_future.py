@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import copy
+import gc
 import inspect
+import re
 import threading
 import time
+import warnings
 
 import pytest
 
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument
 from ai.backend.client.session import AsyncSession
 from support.asking import ask, is_answer, submit, wrong
+from support.waiting import until
 
 
 def test_it_is_a_standard_future(runtime, echo, make_config, unique):
@@ -84,6 +89,7 @@ def test_wait_returns_on_the_first_exception(runtime, echo, make_config, unique)
         futures = [submit(session, unique("never")), submit(session, unique("s404"))]
         done, _ = concurrent.futures.wait(futures, 10, concurrent.futures.FIRST_EXCEPTION)
         assert done == {futures[1]}
+        assert isinstance(futures[1].exception(0), BackendAPIError)
 
 
 def test_many_threads_wait_for_one_future(echo, make_config, unique):
@@ -118,6 +124,69 @@ def test_errors_before_sending_are_raised_where_the_call_is_made_or_awaited(runt
     with runtime.session(make_config(echo)) as session:
         outcome = runtime.outcome(lambda: submit(session, ".."))
     assert isinstance(outcome, InvalidArgument)
+
+
+FORGOTTEN = r"Kernel\.get_info was never looked at .* BackendAPIError"
+
+
+def forget_a_failed_call(session, name):
+    """Nobody asks for its outcome; returns once it has one."""
+    future = submit(session, name)
+    concurrent.futures.wait([future], 10)
+    assert future.done()
+
+
+def test_a_failed_call_that_nobody_looks_at_is_reported(runtime, echo, make_config, unique):
+    gc.collect()  # what earlier tests left
+    with runtime.session(make_config(echo)) as session, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        forget_a_failed_call(session, unique("s404"))
+        until(lambda: gc.collect() is not None and len(caught) > 0, "the error is reported")
+    assert [warning.category for warning in caught] == [ResourceWarning]
+    assert re.search(FORGOTTEN, str(caught[0].message))
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda future: future.exception(10),
+        lambda future: _outcome_of(future),
+        lambda future: future.add_done_callback(lambda done: done.exception()),
+        lambda future: concurrent.futures.wait([future], 10) and future.cancel(),
+    ],
+    ids=["exception", "result", "callback", "cancel"],
+)
+def test_a_failed_call_that_somebody_looks_at_is_not_reported(runtime, echo, make_config, unique, look):
+    gc.collect()  # what earlier tests left
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with runtime.session(make_config(echo)) as session:
+            future = submit(session, unique("s404"))
+            look(future)
+            concurrent.futures.wait([future], 10)
+        del future
+        gc.collect()
+    assert caught == []
+
+
+def _outcome_of(future):
+    with pytest.raises(BackendAPIError):
+        future.result(10)
+
+
+def test_a_future_that_was_taken_for_the_value_says_what_to_do(runtime, echo, make_config, unique):
+    with runtime.session(make_config(echo)) as session:
+        future = submit(session, unique())
+        with pytest.raises(AttributeError, match=r"no attribute 'execute': first `await` it, or take its result\(\)"):
+            future.execute("code")
+        assert not hasattr(future, "execute")
+        assert getattr(future, "_repr_html_", None) is None
+        with pytest.raises(AttributeError) as caught:
+            future.__array_interface__  # noqa: B018  # it raises
+        assert "await" not in str(caught.value)
+        assert copy.copy(future) is copy.deepcopy(future) is future
+        assert "result" in dir(future)
+        runtime.wait(future)
 
 
 # -- asyncio ---------------------------------------------------------------------------------------
