@@ -23,6 +23,7 @@ class FakeTransport:
     def __init__(self, supervisor):
         self.supervisor = supervisor
         self.version = ""
+        self.is_strange = False
         self.under_way = {}
         self.abandoned = []
         self.fault = None
@@ -60,6 +61,7 @@ class Desk:
             disown=lambda call: False,
             pid=os.getpid(),
             bells=None,
+            unremarkable=(),
         )
 
     def put(self, message):
