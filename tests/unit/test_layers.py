@@ -1,4 +1,7 @@
-"""The house: imports only go down the floors, and who may use what is proved by reading the source."""
+"""The house: imports only go down the floors, and who may use what is proved by reading the source.
+
+A *floor* is one of our packages, a *room* a folder or a single module in it. Rooms have floors of their own.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +36,31 @@ FORBIDDEN = {
     "functions": RUNTIME_ONLY | {"asyncio", "socket", "select", "ssl", "pykka", "requests", "urllib3"},
     "sessions": RUNTIME_ONLY | {"pykka"},
 }
+REST = "*"
+"""Every room of a package that is not named."""
+ROOMS = {
+    "functions": (
+        ("base", "current"),
+        ("toolkit", "streams"),
+        ("transfer",),
+        ("compute", "folders", "accounts", "cluster"),
+        ("__init__",),
+    ),
+    "sessions": (("wire",), ("streams",), (REST,)),
+    "tools/sandbox": (("core",), ("accounts", "folders"), ("sessions",), ("graphql",), (REST,)),
+}
+"""The floors inside a package, from the ground up. Folders of one floor do not know each other; modules of it may."""
+UPWARD = {
+    "sessions/streams/registry.py": ("sessions.runtime", "Runtime"),  # the streams of a session submit calls to it
+    "tools/sandbox/core/state.py": ("sandbox.sessions.lifecycle", "Kernels"),  # the one state that all handlers share
+}
+"""Modules that name the type of what they are handed, and load nothing of it."""
+
+MOST_MODULES = 20
+"""In a folder; beyond, some of them have a reason in common, which is the name of a folder."""
+MOST_ALIKE = 3
+"""Files of a folder whose names begin with the same words; four are a folder of that name."""
+HOUSE = ("client", "actors", "functions", "sessions", "tools/sandbox", "tests")
 
 
 @dataclass(frozen=True)
@@ -82,6 +111,8 @@ def relative(path: Path) -> str:
 
 def module_name(path: Path) -> str:
     folder, *rest = path.relative_to(ROOT).with_suffix("").parts
+    if folder == "tools":
+        folder, *rest = rest
     parts = ([] if folder == "client" else [folder]) + [part for part in rest if part != "__init__"]
     return ".".join([PACKAGE, *parts])
 
@@ -101,6 +132,64 @@ def test_imports_only_go_down(path):
             continue
         allowed = imported.typing_only and imported.name in ROOF.get(module_name(path), {})
         assert allowed, f"{relative(path)}:{imported.line} imports {imported.module} from above"
+
+
+def room_of(package: str, path: Path) -> tuple[int, str]:
+    """The floor inside its package that a module is on, and its room there."""
+    room, *inside = path.relative_to(ROOT / package).parts
+    room = room if inside else path.stem
+    named = {name: floor for floor, names in enumerate(ROOMS[package]) for name in names}
+    assert room in named or REST in named, f"{relative(path)}: its room is on no floor"
+    return named.get(room, named.get(REST, 0)), f"{room}/" if inside else room
+
+
+def upward(package: str) -> Iterator[tuple[Path, Import]]:
+    """Every import of a package that reaches a higher floor of it, or another folder of the same one."""
+    modules = {module_name(path): path for path in sources(package)}
+    for path in modules.values():
+        floor, room = room_of(package, path)
+        for imported in imports(path):
+            target = modules.get(f"{imported.module}.{imported.name}") or modules.get(imported.module)
+            if target is None:
+                continue
+            below, other = room_of(package, target)
+            if below > floor or (below == floor and room != other and (room[-1] == "/" or other[-1] == "/")):
+                yield path, imported
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_imports_only_go_down_from_room_to_room(package):
+    for path, imported in upward(package):
+        allowed = imported.typing_only and UPWARD.get(relative(path)) == (
+            imported.module.removeprefix(PACKAGE + "."),
+            imported.name,
+        )
+        assert allowed, f"{relative(path)}:{imported.line} imports {imported.module} from above, or from next door"
+
+
+def test_no_exception_outlives_its_reason():
+    assert {relative(path) for package in ROOMS for path, _ in upward(package)} == UPWARD.keys()
+
+
+folders = sorted({path.parent for path in sources(*HOUSE)})
+every_folder = pytest.mark.parametrize("folder", folders, ids=relative)
+
+
+@every_folder
+def test_a_folder_can_be_overlooked(folder):
+    modules = [path for path in folder.glob("*.py") if path.stem != "__init__"]
+    assert len(modules) <= MOST_MODULES
+    has_rooms = any(other.parent == folder for other in folders)
+    assert has_rooms or len(modules) > 1, f"{relative(folder)} holds one module: it belongs one folder up"
+
+
+@every_folder
+def test_names_that_begin_alike_are_a_folder(folder):
+    beginnings = Counter[str]()
+    for path in folder.glob("*.py"):
+        words = path.stem.removeprefix("test_").strip("_").split("_")
+        beginnings.update("_".join(words[:count]) for count in range(1, len(words)))
+    assert {beginning for beginning, files in beginnings.items() if files > MOST_ALIKE} == set()
 
 
 @every_module_below_the_roof
