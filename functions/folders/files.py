@@ -28,8 +28,8 @@ from ai.backend.client.functions.toolkit.generations import V6, require_version
 from ai.backend.client.functions.toolkit.inputs import flag, whole
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.transfer.calls import Download, Upload, download, upload
+from ai.backend.client.functions.transfer.context import CONCURRENCY, MAX_CONCURRENCY, Plan
 from ai.backend.client.functions.transfer.paths import PathLike, path_items, path_text, remote_path, remote_paths
-from ai.backend.client.functions.transfer.plan import CONCURRENCY, MAX_CONCURRENCY, Plan
 from ai.backend.client.functions.transfer.progress import Meter, ProgressHook, progress_hook, with_meter
 from ai.backend.client.request import Request
 

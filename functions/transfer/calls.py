@@ -11,11 +11,11 @@ from typing import Any
 from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.functions.base import Gather, Offload, Recipe
 from ai.backend.client.functions.transfer import form
+from ai.backend.client.functions.transfer.context import Plan, told
 from ai.backend.client.functions.transfer.download import ProxyDownload
 from ai.backend.client.functions.transfer.listing import is_directory, list_directory, list_tree
 from ai.backend.client.functions.transfer.partial_file import Part
 from ai.backend.client.functions.transfer.paths import below
-from ai.backend.client.functions.transfer.plan import Plan, told
 from ai.backend.client.functions.transfer.saved import SavedUploads
 from ai.backend.client.functions.transfer.sources import LocalFile, find_files
 from ai.backend.client.functions.transfer.tus import TusUpload

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.toolkit.reading import expect_object, field
+from ai.backend.client.functions.transfer.context import Plan
 from ai.backend.client.functions.transfer.paths import below, entry_name
-from ai.backend.client.functions.transfer.plan import Plan
 from ai.backend.client.request import Request
 
 MAX_DEPTH = 256

@@ -27,8 +27,7 @@ from ai.backend.client.exceptions import (
     TransferError,
 )
 from ai.backend.client.functions.base import Offload, Pause, Recipe
-from ai.backend.client.functions.transfer.listing import list_directory
-from ai.backend.client.functions.transfer.plan import (
+from ai.backend.client.functions.transfer.context import (
     NOT_FOUND,
     TOKEN_REFUSED,
     Door,
@@ -38,6 +37,7 @@ from ai.backend.client.functions.transfer.plan import (
     open_door,
     proxied,
 )
+from ai.backend.client.functions.transfer.listing import list_directory
 from ai.backend.client.functions.transfer.saved import Record, SavedUploads
 from ai.backend.client.functions.transfer.sources import FileSource, LocalFile
 from ai.backend.client.request import Response

@@ -12,10 +12,10 @@ from requests.structures import CaseInsensitiveDict
 
 from ai.backend.client.exceptions import InvalidReply, TargetExists, TransferError
 from ai.backend.client.functions.transfer import partial_file
+from ai.backend.client.functions.transfer.context import Plan
 from ai.backend.client.functions.transfer.download import ProxyDownload
 from ai.backend.client.functions.transfer.form import download_batch
 from ai.backend.client.functions.transfer.partial_file import Mismatch, Part
-from ai.backend.client.functions.transfer.plan import Plan
 from ai.backend.client.functions.transfer.progress import Meter
 from ai.backend.client.request import Response
 from ai.backend.client.transfer import Head
