@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
-from ai.backend.client.exceptions import BackendAPIError
+from ai.backend.client.exceptions import BackendAPIError, BackendError
 from ai.backend.client.functions.base import Gather, Offload, Recipe
 from ai.backend.client.functions.transfer import form
-from ai.backend.client.functions.transfer.context import Plan, told
+from ai.backend.client.functions.transfer.context import Plan
 from ai.backend.client.functions.transfer.download import ProxyDownload
 from ai.backend.client.functions.transfer.listing import is_directory, list_directory, list_tree
 from ai.backend.client.functions.transfer.partial_file import Part
@@ -20,6 +20,8 @@ from ai.backend.client.functions.transfer.saved import SavedUploads
 from ai.backend.client.functions.transfer.sources import LocalFile, find_files
 from ai.backend.client.functions.transfer.tus import TusUpload
 from ai.backend.client.request import Request
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -191,3 +193,14 @@ def _batches(
 
 def _joined(lists: Iterable[list[str]]) -> list[str]:
     return [item for one in lists for item in one]
+
+
+def told(plan: Plan, recipe: Recipe[T], verb: str, name: str, files: int = 1) -> Recipe[T]:
+    """The recipe of one file or several, whose errors say which they are."""
+    try:
+        value = yield from recipe
+    except (BackendError, OSError) as error:
+        error.add_note(f"while {name!r} was {verb}; {plan.arrived} files had arrived")
+        raise
+    plan.arrived += files
+    return value

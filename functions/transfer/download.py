@@ -15,9 +15,11 @@ from collections.abc import Iterator
 
 from ai.backend.client.exceptions import BackendAPIError, BackendError, TransferError
 from ai.backend.client.functions.base import Offload, Recipe
-from ai.backend.client.functions.transfer.context import TOKEN_REFUSED, Door, Patience, Plan, open_door, proxied
+from ai.backend.client.functions.transfer.context import Plan
 from ai.backend.client.functions.transfer.partial_file import Mismatch, Part
+from ai.backend.client.functions.transfer.patience import Patience
 from ai.backend.client.functions.transfer.progress import RunCallback
+from ai.backend.client.functions.transfer.proxy import TOKEN_REFUSED, Door, open_door, proxied
 from ai.backend.client.transfer import Head
 
 RANGE_REFUSED = 416

@@ -18,9 +18,10 @@ from typing import Final
 
 from ai.backend.client.exceptions import BackendError, InvalidReply, TransferError
 from ai.backend.client.functions.base import Offload, Recipe
-from ai.backend.client.functions.transfer.context import Patience, Plan
+from ai.backend.client.functions.transfer.context import Plan
 from ai.backend.client.functions.transfer.listing import list_directory
 from ai.backend.client.functions.transfer.partial_file import Part
+from ai.backend.client.functions.transfer.patience import Patience
 from ai.backend.client.functions.transfer.progress import FileProgress, RunCallback
 from ai.backend.client.functions.transfer.sources import FileSource, LocalFile
 from ai.backend.client.request import file_disposition

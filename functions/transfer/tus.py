@@ -27,17 +27,10 @@ from ai.backend.client.exceptions import (
     TransferError,
 )
 from ai.backend.client.functions.base import Offload, Pause, Recipe
-from ai.backend.client.functions.transfer.context import (
-    NOT_FOUND,
-    TOKEN_REFUSED,
-    Door,
-    Patience,
-    Plan,
-    may_pass,
-    open_door,
-    proxied,
-)
+from ai.backend.client.functions.transfer.context import Plan
 from ai.backend.client.functions.transfer.listing import list_directory
+from ai.backend.client.functions.transfer.patience import Patience, may_pass
+from ai.backend.client.functions.transfer.proxy import NOT_FOUND, TOKEN_REFUSED, Door, open_door, proxied
 from ai.backend.client.functions.transfer.saved import Record, SavedUploads
 from ai.backend.client.functions.transfer.sources import FileSource, LocalFile
 from ai.backend.client.request import Response

@@ -24,8 +24,10 @@ from ai.backend.client.exceptions import (
 )
 from ai.backend.client.functions.base import Gather, Offload
 from ai.backend.client.functions.transfer.calls import _relative
-from ai.backend.client.functions.transfer.context import BUDGET, Door, Patience, may_pass
+from ai.backend.client.functions.transfer.context import BUDGET
 from ai.backend.client.functions.transfer.paths import entry_name, remote_path, remote_paths
+from ai.backend.client.functions.transfer.patience import Patience, may_pass
+from ai.backend.client.functions.transfer.proxy import Door
 from ai.backend.client.transfer import Transfer
 
 V5, V6, V7 = "v5.20191215", "v6.20200815", "v7.20230615"
