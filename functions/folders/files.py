@@ -28,7 +28,7 @@ from ai.backend.client.functions.toolkit.generations import V6, require_version
 from ai.backend.client.functions.toolkit.inputs import flag, whole
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.transfer.calls import Download, Upload, download, upload
-from ai.backend.client.functions.transfer.context import CONCURRENCY, MAX_CONCURRENCY, Plan
+from ai.backend.client.functions.transfer.context import CONCURRENCY, MAX_CONCURRENCY, TransferContext
 from ai.backend.client.functions.transfer.paths import PathLike, path_items, path_text, remote_path, remote_paths
 from ai.backend.client.functions.transfer.progress import Meter, ProgressHook, progress_hook, with_meter
 from ai.backend.client.request import Request
@@ -109,9 +109,11 @@ class FolderTransfers(FolderIdentity[M]):
             skip_existing=flag("skip_existing", skip_existing),
             records=None if resume_dir is None else str(Path(path_text("resume_dir", resume_dir)).absolute()),
         )
-        plan = self._plan(chunk_size, address_map, concurrency, max_retries)
+        context = self._context(chunk_size, address_map, concurrency, max_retries)
         show, hook = flag("show_progress", show_progress), progress_hook(on_progress)
-        return (yield from with_meter(show, hook, "Uploading", lambda meter: upload(replace(plan, meter=meter), what)))
+        return (
+            yield from with_meter(show, hook, "Uploading", lambda meter: upload(replace(context, meter=meter), what))
+        )
 
     @api_function
     def download(
@@ -191,10 +193,12 @@ class FolderTransfers(FolderIdentity[M]):
             raise InvalidArgument("archive", archive, "must not be combined with recursive")
         if archive:
             require_version(self.session.api_version, V6, "download(archive=True)")
-        plan = self._plan(chunk_size, address_map, concurrency, max_retries)
+        context = self._context(chunk_size, address_map, concurrency, max_retries)
         show, hook = flag("show_progress", show_progress), progress_hook(on_progress)
         return (
-            yield from with_meter(show, hook, "Downloading", lambda meter: download(replace(plan, meter=meter), what))
+            yield from with_meter(
+                show, hook, "Downloading", lambda meter: download(replace(context, meter=meter), what)
+            )
         )
 
     @api_function
@@ -221,10 +225,12 @@ class FolderTransfers(FolderIdentity[M]):
             response = yield Request("POST", self._path("/request_download"), json={"file": path})
         return expect_object(response, shape=DownloadTicket)
 
-    def _plan(self, chunk_size: int, address_map: Mapping[str, str] | None, concurrency: int, max_retries: int) -> Plan:
+    def _context(
+        self, chunk_size: int, address_map: Mapping[str, str] | None, concurrency: int, max_retries: int
+    ) -> TransferContext:
         config: APIConfig = self.session.config
         given = config.storage_proxy_address_map if address_map is None else address_map
-        return Plan(
+        return TransferContext(
             base=self._path(),
             name=self.name,
             identity="\0".join((*sorted(config.endpoints), config.domain, config.access_key, self.name)),

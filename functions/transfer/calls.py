@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from ai.backend.client.exceptions import BackendAPIError, BackendError
 from ai.backend.client.functions.base import Gather, Offload, Recipe
 from ai.backend.client.functions.transfer import form
-from ai.backend.client.functions.transfer.context import Plan
+from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.download import ProxyDownload
 from ai.backend.client.functions.transfer.listing import is_directory, list_directory, list_tree
-from ai.backend.client.functions.transfer.partial_file import Part
+from ai.backend.client.functions.transfer.partial_file import PartialFile
 from ai.backend.client.functions.transfer.paths import below
 from ai.backend.client.functions.transfer.saved import SavedUploads
 from ai.backend.client.functions.transfer.sources import LocalFile, find_files
@@ -53,24 +53,26 @@ class Download:
 # -- up ---------------------------------------------------------------------------------------------------------------
 
 
-def upload(plan: Plan, what: Upload) -> Recipe[list[str]]:
+def upload(context: TransferContext, what: Upload) -> Recipe[list[str]]:
     """Upload everything; the value is the files' paths in the folder."""
     todo: list[tuple[str, LocalFile]]
     todo, directories = yield Offload(_found, what)
     if what.skip_existing:
-        todo = yield from _missing(plan, todo)
-    plan.meter.fix_total(sum(file.size for _, file in todo))
-    plan = _for_so_many(plan, len(todo))
-    if plan.is_proxied:
-        saved = None if what.records is None else SavedUploads(what.records, plan.identity)
-        uploads = (told(plan, TusUpload(plan, file, name, saved).run(), "uploaded", name) for name, file in todo)
-        arrived: list[str] = yield Gather(uploads, plan.concurrency)
+        todo = yield from _missing(context, todo)
+    context.meter.fix_total(sum(file.size for _, file in todo))
+    context = _for_so_many(context, len(todo))
+    if context.is_proxied:
+        saved = None if what.records is None else SavedUploads(what.records, context.identity)
+        uploads = (
+            note_file(context, TusUpload(context, file, name, saved).run(), "uploaded", name) for name, file in todo
+        )
+        arrived: list[str] = yield Gather(uploads, context.concurrency)
     else:
-        batches = _batches(plan, todo, lambda batch: form.upload_batch(plan, batch), "uploaded")
-        arrived = _joined((yield Gather(batches, plan.concurrency)))
-        yield from form.check_sizes(plan, todo)
+        batches = _batches(context, todo, lambda batch: form.upload_batch(context, batch), "uploaded")
+        arrived = _joined((yield Gather(batches, context.concurrency)))
+        yield from form.check_sizes(context, todo)
     for directory in directories:
-        yield from _make_directory(plan, directory)
+        yield from _make_directory(context, directory)
     return arrived
 
 
@@ -83,7 +85,7 @@ def _found(what: Upload) -> tuple[list[tuple[str, LocalFile]], list[str]]:
     )
 
 
-def _missing(plan: Plan, files: list[tuple[str, LocalFile]]) -> Recipe[list[tuple[str, LocalFile]]]:
+def _missing(context: TransferContext, files: list[tuple[str, LocalFile]]) -> Recipe[list[tuple[str, LocalFile]]]:
     """Those files that the folder does not have with the same size."""
     sizes: dict[str, dict[str, int]] = {}
     missing = []
@@ -91,7 +93,7 @@ def _missing(plan: Plan, files: list[tuple[str, LocalFile]]) -> Recipe[list[tupl
         directory, _, last = name.rpartition("/")
         if directory not in sizes:
             try:
-                entries = yield from list_directory(plan, directory or ".")
+                entries = yield from list_directory(context, directory or ".")
             except BackendAPIError:
                 entries = []  # not there: 404 or, by release, 400
             sizes[directory] = {entry.name: entry.size for entry in entries}
@@ -100,50 +102,54 @@ def _missing(plan: Plan, files: list[tuple[str, LocalFile]]) -> Recipe[list[tupl
     return missing
 
 
-def _make_directory(plan: Plan, path: str) -> Recipe[None]:
+def _make_directory(context: TransferContext, path: str) -> Recipe[None]:
     body: dict[str, Any] = {"path": path}
-    if plan.is_proxied:
+    if context.is_proxied:
         body |= {"parents": True, "exist_ok": True}
     try:
-        yield Request("POST", f"{plan.base}/mkdir", json=body, idempotent=True)
+        yield Request("POST", f"{context.base}/mkdir", json=body, idempotent=True)
     except BackendAPIError:
-        if not (yield from is_directory(plan, path)):  # servers before 20.09 refuse one that exists
+        if not (yield from is_directory(context, path)):  # servers before 20.09 refuse one that exists
             raise
 
 
 # -- down -------------------------------------------------------------------------------------------------------------
 
 
-def download(plan: Plan, what: Download) -> Recipe[list[str]]:
+def download(context: TransferContext, what: Download) -> Recipe[list[str]]:
     """Download everything; the value is where the files are."""
     paths, hollow = what.paths, list[str]()
     if what.recursive:
-        paths, hollow = yield from _expanded(plan, what.source, paths)
-    parts: list[tuple[str, Part]] = yield Offload(_parts, plan, what, paths)
-    plan = _for_so_many(plan, len(parts))
-    if plan.is_proxied:
+        paths, hollow = yield from _expanded(context, what.source, paths)
+    parts: list[tuple[str, PartialFile]] = yield Offload(_parts, context, what, paths)
+    context = _for_so_many(context, len(parts))
+    if context.is_proxied:
         downloads = (
-            told(plan, ProxyDownload(plan, path, part, what.overwrite, what.archive).run(), "downloaded", path)
+            note_file(
+                context, ProxyDownload(context, path, part, what.overwrite, what.archive).run(), "downloaded", path
+            )
             for path, part in parts
         )
-        arrived: list[str] = yield Gather(downloads, plan.concurrency)
+        arrived: list[str] = yield Gather(downloads, context.concurrency)
     else:
-        batches = _batches(plan, parts, lambda batch: form.download_batch(plan, batch, what.overwrite), "downloaded")
-        arrived = _joined((yield Gather(batches, plan.concurrency)))
+        batches = _batches(
+            context, parts, lambda batch: form.download_batch(context, batch, what.overwrite), "downloaded"
+        )
+        arrived = _joined((yield Gather(batches, context.concurrency)))
     if hollow:
         yield Offload(_make_directories, [what.basedir / path for path in hollow])
     return arrived
 
 
-def _expanded(plan: Plan, source: str, paths: list[str]) -> Recipe[tuple[list[str], list[str]]]:
+def _expanded(context: TransferContext, source: str, paths: list[str]) -> Recipe[tuple[list[str], list[str]]]:
     """Paths with directories replaced by the files in them, and the directories that are empty."""
     files: dict[str, None] = {}
     hollow: list[str] = []
     for path in paths:
-        if not (yield from is_directory(plan, below(source, path))):
+        if not (yield from is_directory(context, below(source, path))):
             files[path] = None
             continue
-        found, empty = yield from list_tree(plan, below(source, path))
+        found, empty = yield from list_tree(context, below(source, path))
         files.update(dict.fromkeys(_relative(name, source) for name in found))
         hollow += [_relative(name, source) for name in empty]
     return list(files), hollow
@@ -153,9 +159,9 @@ def _relative(path: str, directory: str) -> str:
     return str(PurePosixPath(path).relative_to(directory))
 
 
-def _parts(plan: Plan, what: Download, paths: list[str]) -> list[tuple[str, Part]]:
+def _parts(context: TransferContext, what: Download, paths: list[str]) -> list[tuple[str, PartialFile]]:
     """In a native thread: the files with where they go, provided that they may."""
-    parts = [(below(what.source, path), _part(plan, what, path)) for path in paths]
+    parts = [(below(what.source, path), _part(context, what, path)) for path in paths]
     if what.skip_existing:
         return [(path, part) for path, part in parts if not os.path.lexists(part.target)]
     for _, part in parts:
@@ -163,11 +169,11 @@ def _parts(plan: Plan, what: Download, paths: list[str]) -> list[tuple[str, Part
     return parts
 
 
-def _part(plan: Plan, what: Download, path: str) -> Part:
-    name = plan.name if path == "." else path
+def _part(context: TransferContext, what: Download, path: str) -> PartialFile:
+    name = context.name if path == "." else path
     target = what.basedir / (f"{name}.zip" if what.archive else name)
-    resumable = what.resume and plan.is_proxied and not what.archive
-    return Part(str(target), f"{plan.identity}\0{below(what.source, path)}", resumable)
+    resumable = what.resume and context.is_proxied and not what.archive
+    return PartialFile(str(target), f"{context.identity}\0{below(what.source, path)}", resumable)
 
 
 def _make_directories(paths: list[Path]) -> None:
@@ -178,29 +184,29 @@ def _make_directories(paths: list[Path]) -> None:
 # -- both -------------------------------------------------------------------------------------------------------------
 
 
-def _for_so_many(plan: Plan, files: int) -> Plan:
+def note_file(context: TransferContext, recipe: Recipe[T], verb: str, name: str, files: int = 1) -> Recipe[T]:
+    """The recipe of one file or several, with a note on its errors that says which they are."""
+    try:
+        value = yield from recipe
+    except (BackendError, OSError) as error:
+        error.add_note(f"while {name!r} was {verb}; {context.arrived} files had arrived")
+        raise
+    context.arrived += files
+    return value
+
+
+def _for_so_many(context: TransferContext, files: int) -> TransferContext:
     """A few files share the memory that many would."""
-    return replace(plan, concurrency=max(min(plan.concurrency, files), 1))
+    return replace(context, concurrency=max(min(context.concurrency, files), 1))
 
 
 def _batches(
-    plan: Plan, items: list[Any], recipe: Callable[[list[Any]], Recipe[list[str]]], verb: str
+    context: TransferContext, items: list[Any], recipe: Callable[[list[Any]], Recipe[list[str]]], verb: str
 ) -> Generator[Recipe[list[str]], None, None]:
     for start in range(0, len(items), form.MAX_FILES):
         batch = items[start : start + form.MAX_FILES]
-        yield told(plan, recipe(batch), verb, ", ".join(name for name, _ in batch), len(batch))
+        yield note_file(context, recipe(batch), verb, ", ".join(name for name, _ in batch), len(batch))
 
 
 def _joined(lists: Iterable[list[str]]) -> list[str]:
     return [item for one in lists for item in one]
-
-
-def told(plan: Plan, recipe: Recipe[T], verb: str, name: str, files: int = 1) -> Recipe[T]:
-    """The recipe of one file or several, whose errors say which they are."""
-    try:
-        value = yield from recipe
-    except (BackendError, OSError) as error:
-        error.add_note(f"while {name!r} was {verb}; {plan.arrived} files had arrived")
-        raise
-    plan.arrived += files
-    return value

@@ -20,7 +20,7 @@ SMALLEST_PIECE, LARGEST_PIECE = 16 << 10, 1 << 20
 
 
 @dataclass
-class Plan:
+class TransferContext:
     """One call of upload or download.
 
     Attributes:
@@ -28,11 +28,11 @@ class Plan:
         name: The folder's name.
         identity: What distinguishes the folder from every other one.
         is_proxied: Whether there is a storage proxy: from v6.20200815 on.
-        address_map: The storage proxy's address as the manager tells it → the one to use.
+        address_map: The storage proxy's address as the manager names it → the one to use.
         chunk_size: Bytes of one request of an upload.
         concurrency: Files at once.
         max_retries: Breaks in a row, without a byte between them, that are survived.
-        meter: Who is told of progress.
+        meter: What counts the bytes and shows them.
         arrived: How many files are complete.
     """
 

@@ -2,7 +2,7 @@
 
 ::
 
-    manager  POST F/request-download {path, archive}       a door: address and token
+    manager  POST F/request-download {path, archive}       a ticket: address and token
     proxy    GET <url>?token=…                             200 with the file
     proxy    GET <url>?token=…  Range, If-Range            after a break: 206 with the rest, or 200 if it has changed
 
@@ -15,40 +15,40 @@ from collections.abc import Iterator
 
 from ai.backend.client.exceptions import BackendAPIError, BackendError, TransferError
 from ai.backend.client.functions.base import Offload, Recipe
-from ai.backend.client.functions.transfer.context import Plan
-from ai.backend.client.functions.transfer.partial_file import Mismatch, Part
+from ai.backend.client.functions.transfer.context import TransferContext
+from ai.backend.client.functions.transfer.partial_file import Mismatch, PartialFile
 from ai.backend.client.functions.transfer.patience import Patience
 from ai.backend.client.functions.transfer.progress import RunCallback
-from ai.backend.client.functions.transfer.proxy import TOKEN_REFUSED, Door, open_door, proxied
+from ai.backend.client.functions.transfer.proxy import TOKEN_REFUSED, ProxyTicket, proxy_transfer, request_ticket
 from ai.backend.client.transfer import Head
 
 RANGE_REFUSED = 416
 
 RESTARTS = 3
-"""How often a file is fetched anew because it changed meanwhile, or what came did not fit."""
+"""How often a file is fetched from its start again because it changed meanwhile, or what came did not fit."""
 
 
 class ProxyDownload:
     """One file on its way down.
 
     Args:
-        plan: The call.
+        context: The call.
         path: Its path in the folder.
         part: Where it goes.
         overwrite: Whether it may replace what is there.
         archive: Whether it is a directory to be fetched as a zip file.
     """
 
-    def __init__(self, plan: Plan, path: str, part: Part, overwrite: bool, archive: bool) -> None:
-        self._plan = plan
+    def __init__(self, context: TransferContext, path: str, part: PartialFile, overwrite: bool, archive: bool) -> None:
+        self._context = context
         self._path = path
         self._part = part
         self._overwrite = overwrite
         self._archive = archive
-        self._progress = plan.meter.file(path, None)
-        self._patience = Patience(plan.max_retries)
-        self._door: Door | None = None
-        self._tell = self._progress.at(0)
+        self._progress = context.meter.file(path, None)
+        self._patience = Patience(context.max_retries)
+        self._ticket: ProxyTicket | None = None
+        self._report = self._progress.at(0)
         self._restarts = 0
         self._furthest = 0
 
@@ -64,14 +64,14 @@ class ProxyDownload:
         if self._part.offset > self._furthest:
             self._furthest = self._part.offset
             self._patience.renew()
-        if self._door is None:
+        if self._ticket is None:
             body = {"path": self._path, "archive": True} if self._archive else {"path": self._path}
-            self._door = yield from open_door(self._plan, "request-download", body)
-        self._tell = self._progress.at(self._part.resume_from)
+            self._ticket = yield from request_ticket(self._context, "request-download", body)
+        self._report = self._progress.at(self._part.resume_from)
         try:
-            yield proxied(
-                self._plan,
-                self._door,
+            yield proxy_transfer(
+                self._context,
+                self._ticket,
                 "GET",
                 params={"archive": "true"} if self._archive else {},
                 headers=self._part.headers(),
@@ -85,7 +85,7 @@ class ProxyDownload:
             if error.status == RANGE_REFUSED and self._part.resume_from:
                 yield from self._start_over(error)
             elif error.status in TOKEN_REFUSED and self._part.is_answered:
-                self._door, self._part.is_answered = None, False  # its token was good, and has expired
+                self._ticket, self._part.is_answered = None, False  # its token was good, and has expired
             else:
                 yield self._patience.after(error)
             return False
@@ -108,4 +108,4 @@ class ProxyDownload:
 
     def _moved(self, count: int, run: RunCallback) -> None:
         self._progress.expect(self._part.total)
-        self._tell(count, run)
+        self._report(count, run)

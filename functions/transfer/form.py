@@ -18,9 +18,9 @@ from typing import Final
 
 from ai.backend.client.exceptions import BackendError, InvalidReply, TransferError
 from ai.backend.client.functions.base import Offload, Recipe
-from ai.backend.client.functions.transfer.context import Plan
+from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.listing import list_directory
-from ai.backend.client.functions.transfer.partial_file import Part
+from ai.backend.client.functions.transfer.partial_file import PartialFile
 from ai.backend.client.functions.transfer.patience import Patience
 from ai.backend.client.functions.transfer.progress import FileProgress, RunCallback
 from ai.backend.client.functions.transfer.sources import FileSource, LocalFile
@@ -71,8 +71,8 @@ class FormSource:
         yield self._end
 
     def spread(self, progress: Sequence[FileProgress]) -> OnBytes:
-        """What to call with the bytes of the form that have moved, so that each of its files is told of its own."""
-        tellers = [one.at(0) for one in progress]
+        """What to call with the bytes of the form that have moved, so that each of its files counts its own."""
+        reports = [one.at(0) for one in progress]
         done = [-1] * len(self.places)
 
         def moved(count: int, run: RunCallback) -> None:
@@ -80,24 +80,24 @@ class FormSource:
                 now = min(max(count - start, 0), size)
                 if now != done[index] and count >= start:
                     done[index] = now
-                    tellers[index](now, run)
+                    reports[index](now, run)
 
         return moved
 
 
-def upload_batch(plan: Plan, files: Sequence[tuple[str, LocalFile]]) -> Recipe[list[str]]:
+def upload_batch(context: TransferContext, files: Sequence[tuple[str, LocalFile]]) -> Recipe[list[str]]:
     """Upload at most :data:`MAX_FILES` files with one request; the value is their paths in the folder."""
-    patience = Patience(plan.max_retries)
-    progress = [plan.meter.file(name, file.size) for name, file in files]
+    patience = Patience(context.max_retries)
+    progress = [context.meter.file(name, file.size) for name, file in files]
     while True:
         form = FormSource([(name, FileSource(file, 0, file.size)) for name, file in files])
         try:
             yield Transfer(
                 "POST",
-                f"{plan.base}/upload",
+                f"{context.base}/upload",
                 source=form,
                 content_type=form.content_type,
-                piece=plan.piece,
+                piece=context.piece,
                 on_bytes=form.spread(progress),
                 idempotent=True,  # it replaces files by the same
             )
@@ -106,7 +106,7 @@ def upload_batch(plan: Plan, files: Sequence[tuple[str, LocalFile]]) -> Recipe[l
             yield patience.after(error)
 
 
-def check_sizes(plan: Plan, files: Sequence[tuple[str, LocalFile]]) -> Recipe[None]:
+def check_sizes(context: TransferContext, files: Sequence[tuple[str, LocalFile]]) -> Recipe[None]:
     """See whether all files are there, with their sizes. One listing per directory.
 
     Raises:
@@ -117,55 +117,57 @@ def check_sizes(plan: Plan, files: Sequence[tuple[str, LocalFile]]) -> Recipe[No
         path = PurePosixPath(name)
         directory = str(path.parent)
         if directory not in sizes:
-            entries = yield from list_directory(plan, directory)
+            entries = yield from list_directory(context, directory)
             sizes[directory] = {entry.name: entry.size for entry in entries}
         if sizes[directory].get(path.name) != file.size:
             raise TransferError(name, f"does not have {file.size} bytes in the folder")
 
 
-def download_batch(plan: Plan, parts: Sequence[tuple[str, Part]], overwrite: bool) -> Recipe[list[str]]:
+def download_batch(
+    context: TransferContext, parts: Sequence[tuple[str, PartialFile]], overwrite: bool
+) -> Recipe[list[str]]:
     """Download at most :data:`MAX_FILES` files with one request; the value is where they are."""
-    patience = Patience(plan.max_retries)
+    patience = Patience(context.max_retries)
     paths = [path for path, _ in parts]
     targets = [part for _, part in parts]
-    arrivals = _Arrivals([(plan.meter.file(path, None), part) for path, part in parts])
+    arrivals = _Arrivals([(context.meter.file(path, None), part) for path, part in parts])
     while True:
         yield Offload(_prepare, targets, overwrite)
         try:
             yield Transfer(
                 "GET",
-                f"{plan.base}/download",
+                f"{context.base}/download",
                 json={"files": paths},
                 sink=_Mixed(parts, overwrite).receive,
-                piece=plan.piece,
+                piece=context.piece,
                 on_bytes=arrivals.moved,
             )
         except BackendError as error:
             yield patience.after(error)
         else:
-            arrivals.tell()
+            arrivals.report()
             return [part.target for part in targets]
 
 
-def _prepare(parts: Sequence[Part], overwrite: bool) -> None:
+def _prepare(parts: Sequence[PartialFile], overwrite: bool) -> None:
     for part in parts:
         part.prepare(overwrite)
 
 
 class _Arrivals:
-    """Tells of files that come together, each when it is there: before that nobody knows how long it is."""
+    """Reports files that come together, each when it is there: its length is not known before."""
 
-    def __init__(self, files: list[tuple[FileProgress, Part]]) -> None:
+    def __init__(self, files: list[tuple[FileProgress, PartialFile]]) -> None:
         self._waiting = files
         self._run: RunCallback | None = None
 
     def moved(self, _: int, run: RunCallback) -> None:
         """Something came."""
         self._run = run
-        self.tell()
+        self.report()
 
-    def tell(self) -> None:
-        """Tell of what is there."""
+    def report(self) -> None:
+        """Report what is there."""
         while self._run is not None and self._waiting and self._waiting[0][1].total is not None:
             progress, part = self._waiting.pop(0)
             progress.expect(part.total)
@@ -180,10 +182,10 @@ class _Mixed:
         overwrite: Whether the files may replace what is there.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, Part]], overwrite: bool) -> None:
+    def __init__(self, parts: Sequence[tuple[str, PartialFile]], overwrite: bool) -> None:
         self._parts = parts
         self._overwrite = overwrite
-        self._stored: list[Part] = []  # and without their names still
+        self._stored: list[PartialFile] = []  # and without their names still
         self._pieces: Iterator[bytes] = iter(())
         self._buffer = b"\r\n"  # the first boundary is at a line's beginning, too
         self._delimiter = b""
@@ -266,9 +268,9 @@ class _Mixed:
     @staticmethod
     def _check_head(path: str, head: Message) -> None:
         # The encoding is not looked at: servers before 19.09.4 named one without applying it.
-        told, name = head.get_filename(), PurePosixPath(path).name
-        if told is not None and PurePosixPath(urllib.parse.unquote(told)).name not in (
+        given, name = head.get_filename(), PurePosixPath(path).name
+        if given is not None and PurePosixPath(urllib.parse.unquote(given)).name not in (
             name,
             urllib.parse.unquote(name),
         ):
-            raise InvalidReply(f"{path!r} was asked for, {told!r:.80} came")
+            raise InvalidReply(f"{path!r} was asked for, {given!r:.80} came")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.toolkit.reading import expect_object, field
-from ai.backend.client.functions.transfer.context import Plan
+from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.paths import below, entry_name
 from ai.backend.client.request import Request
 
@@ -35,18 +35,18 @@ class Entry(NamedTuple):
     kind: str
 
 
-def list_directory(plan: Plan, directory: str) -> Recipe[list[Entry]]:
+def list_directory(context: TransferContext, directory: str) -> Recipe[list[Entry]]:
     """List a directory.
 
     Args:
-        plan: The call.
+        context: The call.
         directory: Its path in the folder; ``.`` for the folder itself.
 
     Raises:
         InvalidReply: The answer is no listing, or has a name that cannot be.
         BackendAPIError: There is no such directory.
     """
-    response = yield Request("GET", f"{plan.base}/files", params={"path": directory})
+    response = yield Request("GET", f"{context.base}/files", params={"path": directory})
     # All releases have this text; 22.03 and later add the same as JSON.
     try:
         items = json.loads(field(expect_object(response), "files", response))
@@ -55,16 +55,16 @@ def list_directory(plan: Plan, directory: str) -> Recipe[list[Entry]]:
         raise InvalidReply("the answer is no listing of files", response.status, response.content) from None
 
 
-def is_directory(plan: Plan, path: str) -> Recipe[bool]:
+def is_directory(context: TransferContext, path: str) -> Recipe[bool]:
     """Whether there is a directory of that path in the folder."""
     if path == ".":
         return True
     place = PurePosixPath(path)
-    entries = yield from list_directory(plan, str(place.parent))
+    entries = yield from list_directory(context, str(place.parent))
     return any(entry.name == place.name and entry.kind == "d" for entry in entries)
 
 
-def list_tree(plan: Plan, root: str) -> Recipe[tuple[list[str], list[str]]]:
+def list_tree(context: TransferContext, root: str) -> Recipe[tuple[list[str], list[str]]]:
     """List a directory and all below it. Links and special files are left out.
 
     Returns:
@@ -77,7 +77,7 @@ def list_tree(plan: Plan, root: str) -> Recipe[tuple[list[str], list[str]]]:
         directory, depth = stack.pop()
         if depth > MAX_DEPTH:
             raise InvalidReply(f"directories are nested more than {MAX_DEPTH} times")
-        entries = yield from list_directory(plan, directory)
+        entries = yield from list_directory(context, directory)
         files += [below(directory, entry.name) for entry in entries if entry.kind == "-"]
         below_it = [below(directory, entry.name) for entry in entries if entry.kind == "d"]
         stack += [(path, depth + 1) for path in below_it if path != UNFINISHED]

@@ -28,7 +28,7 @@ from ai.backend.client.functions.transfer.private_files import read_private, wri
 from ai.backend.client.transfer import MAX_DIGITS, Head
 
 WORTH_NOTING = 1 << 20
-"""Bytes from which on a file is continued instead of fetched anew: 1 MiB. A note costs about as much as fetching that
+"""Bytes from which on a file is continued instead of fetched again: 1 MiB. A note costs about as much as fetching that
 much over a fast network."""
 
 LOCK_PATIENCE = 1.0
@@ -42,7 +42,7 @@ class Mismatch(Exception):
     """What the server sends does not continue what is there: start over."""
 
 
-class Part:
+class PartialFile:
     """One file on its way to disk.
 
     Args:
@@ -52,7 +52,7 @@ class Part:
 
     Attributes:
         offset: Bytes that are there already, and belong to the server's file if that has not changed.
-        total: Bytes that there will be, None while nobody has told.
+        total: Bytes that there will be, None while that is not known.
         is_answered: Whether the server has begun to send the file.
     """
 
@@ -106,7 +106,7 @@ class Part:
 
     @property
     def resume_from(self) -> int:
-        """Where to go on. The last byte is always asked for, since only an answer tells that nothing has changed."""
+        """Where to go on. The last byte is always asked for, since only an answer shows that nothing has changed."""
         if "modified" not in self._validators or self.total is None:
             return 0
         return max(min(self.offset, self.total - 1), 0)
@@ -224,7 +224,7 @@ class Part:
                 raise
             stream.close()
             if monotonic() > end:
-                raise TransferError(self.target, "is being downloaded by somebody else")
+                raise TransferError(self.target, "is being downloaded by another call or process")
             thread_sleep(LOCK_PATIENCE / 20)
 
     def _is_ours(self, descriptor: int) -> bool:
@@ -247,14 +247,14 @@ class Part:
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.EACCES, errno.EISDIR, errno.ENXIO):
                 raise
-            return self._open_anew()
+            return self._open_new()
         about = os.fstat(descriptor)
         if stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid() and about.st_nlink == 1:
             return descriptor
         os.close(descriptor)
-        return self._open_anew()
+        return self._open_new()
 
-    def _open_anew(self) -> int:
+    def _open_new(self) -> int:
         """Somebody else put something there."""
         self._path.unlink()
         return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -265,7 +265,7 @@ class Part:
         """Give the complete file its name.
 
         Raises:
-            TransferError: It has another size than was told.
+            TransferError: It has another size than was announced.
             TargetExists: Meanwhile there is something of that name.
             OSError: It cannot be given the name.
 

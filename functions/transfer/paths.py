@@ -86,7 +86,7 @@ def below(directory: str, name: str) -> str:
 
 
 def entry_name(name: object) -> str:
-    """Check the name of a directory entry that a server told.
+    """Check the name of a directory entry that a server sent.
 
     Raises:
         InvalidReply: It is none that can be had in a directory.

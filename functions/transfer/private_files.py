@@ -1,4 +1,4 @@
-"""Small files that nobody else can have written: notes of downloads, records of uploads. Runs in native threads."""
+"""Small files that only this user can have written: notes of downloads, records of uploads. Runs in native threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling how far a transfer is, on the session's callback worker."""
+"""Reporting how far a transfer is, on the session's callback worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def progress_hook(value: ProgressHook | None) -> ProgressHook | None:
     """Check the argument ``on_progress``.
 
     Raises:
-        InvalidArgument: It is no callable, or a coroutine function, which nobody would await.
+        InvalidArgument: It is no callable, or a coroutine function, which would not be awaited.
     """
     if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
         raise InvalidArgument("on_progress", value, "must be an ordinary callable")
@@ -61,12 +61,12 @@ class Meter:
         if not self._is_total_fixed:
             self._total += more
 
-    def tell(self, progress: FileProgress, more: int, run: RunCallback) -> None:
+    def report(self, progress: FileProgress, more: int, run: RunCallback) -> None:
         """``more`` bytes of a file have moved; a negative number when it starts over."""
         self._run = run
         self._done += more
         if self._hook is not None:
-            progress.tell(self._hook, run)
+            progress.report(self._hook, run)
         if self._bar is not None and not self._is_bar_due:
             self._is_bar_due = True
             run(self._show)
@@ -117,7 +117,7 @@ class FileProgress:
 
     Args:
         meter: All files.
-        name: What the hook is told.
+        name: What the hook is called with.
     """
 
     def __init__(self, meter: Meter, name: str) -> None:
@@ -142,14 +142,14 @@ class FileProgress:
     def _moved(self, count: int, run: RunCallback) -> None:
         more = self._base + count - self._done
         self._done += more
-        self._meter.tell(self, more, run)
+        self._meter.report(self, more, run)
 
-    def tell(self, hook: ProgressHook, run: RunCallback) -> None:
+    def report(self, hook: ProgressHook, run: RunCallback) -> None:
         """Have the hook called, unless that is to come anyway: a slow one gets fewer calls, not a growing queue."""
         if not self._is_due:
             self._is_due = True
             run(lambda: self._call(hook))
 
     def _call(self, hook: Callable[..., Any]) -> None:
-        self._is_due = False  # first: what comes from now on is told again
+        self._is_due = False  # first: what comes from now on is reported again
         hook(self._name, self._done, self._total)

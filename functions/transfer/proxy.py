@@ -13,7 +13,7 @@ from ai.backend.client.auth import redact_url
 from ai.backend.client.exceptions import BackendAPIError, BackendClientError, InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.transfer.context import Plan
+from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.patience import Patience
 from ai.backend.client.request import Request, Response, is_utf8
 from ai.backend.client.transfer import Transfer, path_of_url
@@ -27,25 +27,25 @@ STUMBLED = "/vfolder-operation-failed"
 """End of the ``type`` of the manager's answer (400) when the storage proxy failed. That of 23.09 does so now and then
 while several files go up: one that ends removes the directory of the unfinished, which another is about to use."""
 
-DOOR_RETRIES = 8
+TICKET_RETRIES = 8
 """How often in a row that is taken for such a stumble."""
 
 
-class Door(NamedTuple):
+class ProxyTicket(NamedTuple):
     """Where the bytes go, and what opens it."""
 
     url: str
     token: str
 
     def __repr__(self) -> str:
-        return f"<Door {redact_url(self.url)}>"
+        return f"<ProxyTicket {redact_url(self.url)}>"
 
 
-def open_door(plan: Plan, action: str, body: Mapping[str, Any]) -> Recipe[Door]:
+def request_ticket(context: TransferContext, action: str, body: Mapping[str, Any]) -> Recipe[ProxyTicket]:
     """Ask the manager for the storage proxy's address and a token.
 
     Args:
-        plan: The call.
+        context: The call.
         action: ``request-upload`` or ``request-download``.
         body: What is to be moved.
 
@@ -53,23 +53,23 @@ def open_door(plan: Plan, action: str, body: Mapping[str, Any]) -> Recipe[Door]:
         BackendClientError: The address is none of the map's.
         InvalidReply: The answer has no usable address or token.
     """
-    response = yield from _patiently(plan, action, body)
+    response = yield from _patiently(context, action, body)
     try:
         reply = expect_object(response)
     except InvalidReply:
-        reply = {}  # nobody is shown what came: the token may be in it
+        reply = {}  # what came is not shown: the token may be in it
     url, token = reply.get("url"), reply.get("token")
     if not isinstance(token, str) or not token or not is_utf8(token):
         raise InvalidReply("the answer's 'token' is no text", response.status)
-    return Door(_usable(url, plan.address_map, response), token)
+    return ProxyTicket(_usable(url, context.address_map, response), token)
 
 
-def _patiently(plan: Plan, action: str, body: Mapping[str, Any]) -> Recipe[Response]:
-    patience = Patience(DOOR_RETRIES)
+def _patiently(context: TransferContext, action: str, body: Mapping[str, Any]) -> Recipe[Response]:
+    patience = Patience(TICKET_RETRIES)
     while True:
         try:
             # Not safe in the sense of HTTP, but repeating it leaves nothing but an empty temporary file on the server.
-            response: Response = yield Request("POST", f"{plan.base}/{action}", json=body, idempotent=True)
+            response: Response = yield Request("POST", f"{context.base}/{action}", json=body, idempotent=True)
         except BackendAPIError as error:
             if not error.type.endswith(STUMBLED):
                 raise
@@ -82,15 +82,15 @@ def _usable(url: object, address_map: Mapping[str, str], response: Response) -> 
     if not isinstance(url, str):
         raise InvalidReply("the answer's 'url' is no text", response.status)
     if address_map:
-        known = max((told for told in address_map if _is_at(url, told)), key=len, default=None)
+        known = max((address for address in address_map if _is_at(url, address)), key=len, default=None)
         if known is None:
             raise BackendClientError(f"the storage proxy {redact_url(url)} is not in the address map")
         url = address_map[known] + url[len(known) :]
     try:
         path_of_url(url)
     except InvalidArgument as error:
-        told = f"the storage proxy's address {redact_url(url)!r:.80} {error.reason}"
-        raise InvalidReply(told, response.status) from None
+        reason = f"the storage proxy's address {redact_url(url)!r:.80} {error.reason}"
+        raise InvalidReply(reason, response.status) from None
     return url
 
 
@@ -99,7 +99,7 @@ def _is_at(url: str, address: str) -> bool:
     return url == address or url.startswith(address if address.endswith("/") else f"{address}/")
 
 
-def proxied(plan: Plan, door: Door, method: str, **options: Any) -> Transfer:
+def proxy_transfer(context: TransferContext, ticket: ProxyTicket, method: str, **options: Any) -> Transfer:
     """A request to the storage proxy."""
-    params = {"token": door.token, **options.pop("params", {})}
-    return Transfer(method, url=door.url, params=params, piece=plan.piece, **options)
+    params = {"token": ticket.token, **options.pop("params", {})}
+    return Transfer(method, url=ticket.url, params=params, piece=context.piece, **options)

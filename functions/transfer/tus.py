@@ -2,9 +2,9 @@
 
 ::
 
-    manager  POST F/request-upload {path, size}      a door: address and token
+    manager  POST F/request-upload {path, size}      a ticket: address and token
     proxy    PATCH <url>?token=…   Upload-Offset     one chunk; 204 with the new Upload-Offset. Until all is there
-    proxy    HEAD  <url>?token=…                     after a break: Upload-Offset tells where to go on
+    proxy    HEAD  <url>?token=…                     after a break: Upload-Offset says where to go on
 
 What the servers of 20.09 to 23.09 make of it, and is minded here:
 
@@ -27,10 +27,16 @@ from ai.backend.client.exceptions import (
     TransferError,
 )
 from ai.backend.client.functions.base import Offload, Pause, Recipe
-from ai.backend.client.functions.transfer.context import Plan
+from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.listing import list_directory
 from ai.backend.client.functions.transfer.patience import Patience, may_pass
-from ai.backend.client.functions.transfer.proxy import NOT_FOUND, TOKEN_REFUSED, Door, open_door, proxied
+from ai.backend.client.functions.transfer.proxy import (
+    NOT_FOUND,
+    TOKEN_REFUSED,
+    ProxyTicket,
+    proxy_transfer,
+    request_ticket,
+)
 from ai.backend.client.functions.transfer.saved import Record, SavedUploads
 from ai.backend.client.functions.transfer.sources import FileSource, LocalFile
 from ai.backend.client.request import Response
@@ -62,21 +68,21 @@ class TusUpload:
     """One file on its way up.
 
     Args:
-        plan: The call.
+        context: The call.
         file: The file.
         name: Its path in the folder.
         saved: Where to remember how far it is, for another process.
     """
 
-    def __init__(self, plan: Plan, file: LocalFile, name: str, saved: SavedUploads | None) -> None:
-        self._plan = plan
+    def __init__(self, context: TransferContext, file: LocalFile, name: str, saved: SavedUploads | None) -> None:
+        self._context = context
         self._file = file
         self._name = name
-        # A small file is sent with one request; to begin it anew costs less than to remember it.
-        self._saved = saved if saved is not None and file.size > plan.chunk_size else None
-        self._progress = plan.meter.file(name, file.size)
-        self._patience = Patience(plan.max_retries)
-        self._door: Door | None = None
+        # A small file is sent with one request; to begin it again costs less than to remember it.
+        self._saved = saved if saved is not None and file.size > context.chunk_size else None
+        self._progress = context.meter.file(name, file.size)
+        self._patience = Patience(context.max_retries)
+        self._ticket: ProxyTicket | None = None
         self._offset = 0
         self._furthest = 0
         self._is_unsure = False  # of the offset
@@ -92,7 +98,7 @@ class TusUpload:
         yield from self._recall()
         while not self._is_complete:
             try:
-                if self._door is None:
+                if self._ticket is None:
                     yield from self._begin()
                 elif self._is_unsure:
                     yield from self._look()
@@ -102,10 +108,10 @@ class TusUpload:
                 self._restarts += 1
                 if self._restarts > RESTARTS:
                     raise over.reason from None
-                self._door, self._offset, self._furthest = None, 0, 0
+                self._ticket, self._offset, self._furthest = None, 0, 0
                 self._is_unsure = self._is_proven = self._is_recalled = False
             except BackendError as error:
-                if self._door is None or not may_pass(error):
+                if self._ticket is None or not may_pass(error):
                     raise
                 self._is_unsure = self._was_broken = True
                 yield self._patience.after(error)
@@ -120,21 +126,23 @@ class TusUpload:
         if self._saved is not None:
             record: Record | None = yield Offload(self._saved.recall, self._name, self._file)
             if record is not None:
-                self._door = Door(record.url, record.token)
+                self._ticket = ProxyTicket(record.url, record.token)
                 self._is_recalled = self._is_unsure = self._was_broken = True
 
     def _begin(self) -> Recipe[None]:
-        self._door = yield from open_door(self._plan, "request-upload", {"path": self._name, "size": self._file.size})
+        self._ticket = yield from request_ticket(
+            self._context, "request-upload", {"path": self._name, "size": self._file.size}
+        )
         if self._saved is not None:
-            yield Offload(self._saved.remember, self._name, self._file, Record(*self._door))
+            yield Offload(self._saved.remember, self._name, self._file, Record(*self._ticket))
 
     def _send(self) -> Recipe[None]:
         """Send a chunk."""
-        expected = min(self._offset + self._plan.chunk_size, self._file.size)
+        expected = min(self._offset + self._context.chunk_size, self._file.size)
         self._sent_last = expected == self._file.size
         try:
-            response = yield proxied(
-                self._plan,
+            response = yield proxy_transfer(
+                self._context,
                 self._opened(),
                 "PATCH",
                 headers={**TUS, "Upload-Offset": str(self._offset)},
@@ -159,7 +167,7 @@ class TusUpload:
         previous = -1
         while True:
             try:
-                response = yield proxied(self._plan, self._opened(), "HEAD", headers=TUS)
+                response = yield proxy_transfer(self._context, self._opened(), "HEAD", headers=TUS)
             except BackendAPIError as error:
                 if error.status == NOT_FOUND and self._sent_last and (yield from self._is_there()):
                     self._is_complete = True  # only the answer was lost
@@ -198,20 +206,20 @@ class TusUpload:
             return _StartOver(error)
         return error
 
-    def _opened(self) -> Door:
-        if self._door is None:
+    def _opened(self) -> ProxyTicket:
+        if self._ticket is None:
             raise RuntimeError("no upload was begun")
-        return self._door
+        return self._ticket
 
     def _is_there(self) -> Recipe[bool]:
         """Whether the folder has the file, by name and size."""
         path = PurePosixPath(self._name)
-        entries = yield from list_directory(self._plan, str(path.parent))
+        entries = yield from list_directory(self._context, str(path.parent))
         return (path.name, self._file.size) in ((entry.name, entry.size) for entry in entries)
 
 
 def _offset(response: Response, expected: int) -> int:
     stored = whole_number(response.headers.get("Upload-Offset", ""))
     if response.status != expected or stored is None:
-        raise InvalidReply("the storage proxy does not tell how much it has", response.status, response.content)
+        raise InvalidReply("the storage proxy does not say how much it has", response.status, response.content)
     return stored

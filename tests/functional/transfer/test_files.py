@@ -269,7 +269,7 @@ def test_two_calls_do_not_write_the_same_file(runtime, session, storage, local):
     storage.fault("GET", name="file", slow=0.05)
     first = folder(session).download.submit(["file"])
     storage.until_moved("GET", 1)
-    with pytest.raises(TransferError, match="somebody else"):
+    with pytest.raises(TransferError, match="another call"):
         runtime.wait(folder(session).download.submit(["file"]))
     assert runtime.wait(first) == [str(local / "file")]
     assert (local / "file").read_bytes() == content(2 * MIB)

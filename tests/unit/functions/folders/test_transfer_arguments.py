@@ -27,7 +27,7 @@ from ai.backend.client.functions.transfer.calls import _relative
 from ai.backend.client.functions.transfer.context import BUDGET
 from ai.backend.client.functions.transfer.paths import entry_name, remote_path, remote_paths
 from ai.backend.client.functions.transfer.patience import Patience, may_pass
-from ai.backend.client.functions.transfer.proxy import Door
+from ai.backend.client.functions.transfer.proxy import ProxyTicket
 from ai.backend.client.transfer import Transfer
 
 V5, V6, V7 = "v5.20191215", "v6.20200815", "v7.20230615"
@@ -190,7 +190,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-DOOR = {"token": "t0k", "url": "http://proxy/upload"}
+TICKET = {"token": "t0k", "url": "http://proxy/upload"}
 
 
 @pytest.mark.parametrize("version", [V6, V7])
@@ -201,7 +201,7 @@ def test_an_upload_asks_the_manager_and_sends_to_the_proxy(folder, play, reply, 
         "json": {"path": "there/file", "size": 5},
         "idempotent": True,
     }
-    patch = file.answer(reply(DOOR)).step
+    patch = file.answer(reply(TICKET)).step
     assert isinstance(patch, Transfer)
     assert (patch.method, patch.url, patch.params) == ("PATCH", "http://proxy/upload", {"token": "t0k"})
     assert dict(patch.headers) == {"Tus-Resumable": "1.0.0", "Upload-Offset": "0"}
@@ -220,7 +220,7 @@ def test_a_download_asks_the_manager_and_fetches_from_the_proxy(folder, play, re
         "json": {"path": "there/x/y"},
         "idempotent": True,
     }
-    get = file.answer(reply({**DOOR, "url": "http://proxy/download"})).step
+    get = file.answer(reply({**TICKET, "url": "http://proxy/download"})).step
     assert isinstance(get, Transfer)
     assert (get.method, get.url, get.params) == ("GET", "http://proxy/download", {"token": "t0k"})
     assert dict(get.headers) == {}
@@ -230,7 +230,7 @@ def test_a_download_asks_the_manager_and_fetches_from_the_proxy(folder, play, re
 def test_an_archive_is_asked_for_on_both_ways(folder, play, reply, local):
     _, file = begun(play, folder().download, ["set"], archive=True)
     assert file.request["json"] == {"path": "set", "archive": True}
-    assert file.answer(reply(DOOR)).step.params == {"token": "t0k", "archive": "true"}
+    assert file.answer(reply(TICKET)).step.params == {"token": "t0k", "archive": "true"}
 
 
 def test_an_upload_up_to_v5_is_a_form(folder, play, reply, local):
@@ -268,8 +268,9 @@ def test_request_download(folder, play, reply, version, send, key):
 
 @pytest.mark.parametrize(
     "answer",
-    [{}, [], {"token": "t"}, {"url": "http://p/upload"}, {**DOOR, "token": 5}, {**DOOR, "token": ""},
-     {**DOOR, "url": 5}, {**DOOR, "url": "ftp://p/upload"}, {**DOOR, "url": "upload"}, {**DOOR, "url": ""}, b"<html>"],
+    [{}, [], {"token": "t"}, {"url": "http://p/upload"}, {**TICKET, "token": 5}, {**TICKET, "token": ""},
+     {**TICKET, "url": 5}, {**TICKET, "url": "ftp://p/upload"}, {**TICKET, "url": "upload"}, {**TICKET, "url": ""},
+     b"<html>"],
     ids=repr,
 )  # fmt: skip
 def test_a_door_that_cannot_be_used_is_an_invalid_reply(folder, play, reply, local, answer):
@@ -295,15 +296,15 @@ def test_the_address_map(folder, play, reply, local, told, use, found):
         _, file = begun(play, folder(**config).upload, ["file"], **options)
         if found is None:
             with pytest.raises(BackendClientError, match="not in the address map"):
-                file.answer(reply(DOOR))
+                file.answer(reply(TICKET))
         else:
-            assert file.answer(reply(DOOR)).step.url == found
+            assert file.answer(reply(TICKET)).step.url == found
 
 
 def test_an_empty_map_of_the_call_overrides_the_configuration_s(folder, play, reply, local):
     config = {"storage_proxy_address_map": {"http://unrelated": "http://other"}}
     _, file = begun(play, folder(**config).upload, ["file"], address_map={})
-    assert file.answer(reply(DOOR)).step.url == DOOR["url"]
+    assert file.answer(reply(TICKET)).step.url == TICKET["url"]
 
 
 # -- memory and patience ----------------------------------------------------------------------------------------------
@@ -315,12 +316,12 @@ def test_a_call_keeps_to_its_budget_whatever_the_number_of_files(folder, play, r
     for name in names:
         (local / name).write_bytes(b"x")
     call, file = begun(play, folder().upload, names, concurrency=256)
-    patch = file.answer(reply(DOOR)).step
+    patch = file.answer(reply(TICKET)).step
     assert 4 * patch.piece * call.step.concurrency <= BUDGET
 
 
 def test_a_door_s_representation_hides_the_token():
-    assert "t0k" not in repr(Door("http://p/upload", "t0k"))
+    assert "t0k" not in repr(ProxyTicket("http://p/upload", "t0k"))
     assert "t0k" not in repr(Transfer("PATCH", url="http://p/upload", params={"token": "t0k"}))
 
 

@@ -8,14 +8,14 @@ from requests.structures import CaseInsensitiveDict
 from ai.backend.client.exceptions import InvalidReply, TargetExists, TransferError
 from ai.backend.client.functions.transfer import partial_file
 from ai.backend.client.functions.transfer.form import FormSource, _Mixed
-from ai.backend.client.functions.transfer.partial_file import Part
+from ai.backend.client.functions.transfer.partial_file import PartialFile
 from ai.backend.client.functions.transfer.sources import BytesSource, FileSource
 from ai.backend.client.transfer import Head
 from support.local_files import hidden, local
 
 
-def part(work, origin="m folder file", resumable=True) -> Part:
-    made = Part(str(work / "target"), origin, resumable)
+def part(work, origin="m folder file", resumable=True) -> PartialFile:
+    made = PartialFile(str(work / "target"), origin, resumable)
     made.prepare(overwrite=False)
     return made
 
@@ -31,7 +31,7 @@ def test_a_form_has_the_length_that_it_announces_and_names_that_the_server_reads
 
 
 def mixed(work, body: bytes, count=2, size=7, content_type='multipart/mixed; boundary="b"'):
-    parts = [(f"d/f{n}", Part(str(work / f"f{n}"), "o", False)) for n in range(count)]
+    parts = [(f"d/f{n}", PartialFile(str(work / f"f{n}"), "o", False)) for n in range(count)]
     for _, one in parts:
         one.prepare(overwrite=True)
     pieces = iter([body[start : start + size] for start in range(0, len(body), size)])
@@ -95,7 +95,7 @@ def test_what_is_no_multipart_is_refused(work, content_type):
 
 
 def test_the_first_of_several_files_that_cannot_have_its_name_takes_all_behind_it_along(work):
-    parts = [(f"f{n}", Part(str(work / f"f{n}"), "o", False)) for n in range(3)]
+    parts = [(f"f{n}", PartialFile(str(work / f"f{n}"), "o", False)) for n in range(3)]
     answer = b"".join(b"--b\r\n\r\n%d\r\n" % n for n in range(3)) + b"--b--"
     (work / "f1").write_bytes(b"mine")
     with pytest.raises(TargetExists):
@@ -112,7 +112,7 @@ def test_a_part_that_is_in_other_hands_is_not_removed(work, monkeypatch):
 
     def pieces():
         yield b"first"
-        with pytest.raises(TransferError, match="somebody else"):
+        with pytest.raises(TransferError, match="another call"):
             _Mixed([("target", part(work, resumable=False))], True).receive(
                 Head(200, CaseInsensitiveDict({"Content-Type": "multipart/mixed; boundary=b"})),
                 iter([b"--b\r\n\r\nsecond\r\n--b--"]),

@@ -12,10 +12,10 @@ from requests.structures import CaseInsensitiveDict
 
 from ai.backend.client.exceptions import InvalidReply, TargetExists, TransferError
 from ai.backend.client.functions.transfer import partial_file
-from ai.backend.client.functions.transfer.context import Plan
+from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.download import ProxyDownload
 from ai.backend.client.functions.transfer.form import download_batch
-from ai.backend.client.functions.transfer.partial_file import Mismatch, Part
+from ai.backend.client.functions.transfer.partial_file import Mismatch, PartialFile
 from ai.backend.client.functions.transfer.progress import Meter
 from ai.backend.client.request import Response
 from ai.backend.client.transfer import Head
@@ -36,8 +36,8 @@ def rest(start, total, **headers) -> Head:
     return head(206, total - start, Content_Range=f"bytes {start}-{total - 1}/{total}", **headers)
 
 
-def part(work, origin="m folder file", resumable=True) -> Part:
-    made = Part(str(work / "target"), origin, resumable)
+def part(work, origin="m folder file", resumable=True) -> PartialFile:
+    made = PartialFile(str(work / "target"), origin, resumable)
     made.prepare(overwrite=False)
     return made
 
@@ -68,7 +68,7 @@ def test_a_file_that_came_whole_gets_its_name(work):
 
 
 def test_directories_above_the_target_are_made(work):
-    one = Part(str(work / "x" / "y" / "target"), "o", True)
+    one = PartialFile(str(work / "x" / "y" / "target"), "o", True)
     one.prepare(overwrite=False)
     one.receive(head(length=0), iter(()))
     one.finish(overwrite=False)
@@ -222,7 +222,7 @@ def test_another_success_is_no_file(work, status):
 
 def test_nothing_is_replaced_unless_asked_for(work):
     (work / "target").write_bytes(b"mine")
-    one = Part(str(work / "target"), "o", True)
+    one = PartialFile(str(work / "target"), "o", True)
     with pytest.raises(TargetExists):
         one.prepare(overwrite=False)
     one.prepare(overwrite=True)
@@ -256,7 +256,7 @@ def test_a_file_system_without_links_works_too(work, monkeypatch):
 def test_a_directory_is_never_replaced(work):
     (work / "target").mkdir()
     with pytest.raises(TargetExists):
-        Part(str(work / "target"), "o", True).prepare(overwrite=True)
+        PartialFile(str(work / "target"), "o", True).prepare(overwrite=True)
 
 
 def test_a_part_that_somebody_else_writes_is_left_alone(work, monkeypatch):
@@ -265,7 +265,7 @@ def test_a_part_that_somebody_else_writes_is_left_alone(work, monkeypatch):
 
     def pieces():
         yield b"first"
-        with pytest.raises(TransferError, match="somebody else"):
+        with pytest.raises(TransferError, match="another call"):
             second.receive(head(length=6), iter([b"second"]))
 
     first.receive(head(length=5), pieces())
@@ -332,12 +332,12 @@ def test_a_part_that_cannot_have_its_name_leaves_nothing(work, monkeypatch):
 
 @pytest.mark.parametrize("proxied", [True, False])
 def test_a_call_that_is_cancelled_behind_the_last_byte_leaves_nothing(work, proxied):
-    plan = Plan("/folders/f", "f", "identity", proxied, {}, MIB, 1, 0, Meter(None, None))
-    one = Part(str(work / "target"), "o", False)
+    context = TransferContext("/folders/f", "f", "identity", proxied, {}, MIB, 1, 0, Meter(None, None))
+    one = PartialFile(str(work / "target"), "o", False)
     recipe = (
-        ProxyDownload(plan, "target", one, overwrite=False, archive=False).run()
+        ProxyDownload(context, "target", one, overwrite=False, archive=False).run()
         if proxied
-        else download_batch(plan, [("target", one)], overwrite=False)
+        else download_batch(context, [("target", one)], overwrite=False)
     )
     prepare = next(recipe)
     step = recipe.send(prepare.function(*prepare.args))
@@ -372,7 +372,7 @@ def test_what_somebody_planted_in_the_part_s_place_is_not_written_through(work, 
 
 
 def test_names_of_any_length_have_room_for_a_part(work):
-    one = Part(str(work / ("n" * 255)), "o", True)
+    one = PartialFile(str(work / ("n" * 255)), "o", True)
     one.prepare(overwrite=False)
     one.receive(head(length=1), iter([b"x"]))
     one.finish(overwrite=False)
