@@ -10,23 +10,15 @@ from typing import Any
 import pytest
 
 from ai.backend.client.exceptions import (
-    BackendAPIError,
     BackendAPIVersionError,
     BackendClientError,
-    ConnectionLost,
     InvalidArgument,
     InvalidReply,
-    NeverSent,
-    ProtocolError,
-    ReadTimeout,
-    SessionClosed,
-    TLSError,
 )
 from ai.backend.client.functions.base import Gather, Offload
 from ai.backend.client.functions.transfer.calls import _relative
 from ai.backend.client.functions.transfer.context import BUDGET
 from ai.backend.client.functions.transfer.paths import entry_name, remote_path, remote_paths
-from ai.backend.client.functions.transfer.patience import Patience, may_pass
 from ai.backend.client.functions.transfer.proxy import ProxyTicket
 from ai.backend.client.transfer import Transfer
 
@@ -273,7 +265,7 @@ def test_request_download(folder, play, reply, version, send, key):
      b"<html>"],
     ids=repr,
 )  # fmt: skip
-def test_a_door_that_cannot_be_used_is_an_invalid_reply(folder, play, reply, local, answer):
+def test_a_ticket_that_cannot_be_used_is_an_invalid_reply(folder, play, reply, local, answer):
     _, file = begun(play, folder().upload, ["file"])
     with pytest.raises(InvalidReply) as caught:
         file.answer(reply(answer))
@@ -307,7 +299,7 @@ def test_an_empty_map_of_the_call_overrides_the_configuration_s(folder, play, re
     assert file.answer(reply(TICKET)).step.url == TICKET["url"]
 
 
-# -- memory and patience ----------------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("files", [1, 2, 8, 100, 256])
@@ -320,24 +312,9 @@ def test_a_call_keeps_to_its_budget_whatever_the_number_of_files(folder, play, r
     assert 4 * patch.piece * call.step.concurrency <= BUDGET
 
 
-def test_a_door_s_representation_hides_the_token():
+def test_a_ticket_s_representation_hides_the_token():
     assert "t0k" not in repr(ProxyTicket("http://p/upload", "t0k"))
     assert "t0k" not in repr(Transfer("PATCH", url="http://p/upload", params={"token": "t0k"}))
-
-
-def test_breaks_in_a_row_are_counted_and_waited_for_ever_longer():
-    patience = Patience(3, rng=lambda: 1.0)
-    pauses = [patience.after(ConnectionLost("x")).seconds for _ in range(3)]
-    assert pauses == [0.02, 0.04, 0.08]
-    with pytest.raises(ConnectionLost):
-        patience.after(ConnectionLost("x"))
-    patience.renew()
-    assert patience.after(ConnectionLost("x")).seconds == 0.02
-
-
-def test_a_pause_has_a_limit():
-    patience = Patience(2000, rng=lambda: 1.0)
-    assert max(patience.after(ConnectionLost("x")).seconds for _ in range(2000)) == 5.0
 
 
 def test_paths_in_the_folder_have_nothing_to_do_with_the_working_directory(tmp_path, monkeypatch):
@@ -347,24 +324,3 @@ def test_paths_in_the_folder_have_nothing_to_do_with_the_working_directory(tmp_p
     assert _relative("set/a/b", "set") == "a/b"
     assert _relative("a/b", ".") == "a/b"
     assert _relative("set", "set") == "."
-
-
-@pytest.mark.parametrize(
-    ("error", "verdict"),
-    [
-        (ConnectionLost("x"), True),
-        (NeverSent("x"), True),
-        (ReadTimeout("x"), True),
-        (ProtocolError("x"), True),
-        (InvalidReply("x"), False),
-        (TLSError("x"), False),
-        (SessionClosed("x"), False),
-        (BackendAPIError(503, "", ""), True),
-        (BackendAPIError(429, "", ""), True),
-        (BackendAPIError(500, "", ""), False),
-        (BackendAPIError(404, "", ""), False),
-    ],
-    ids=repr,
-)
-def test_what_counts_as_a_break(error, verdict):
-    assert may_pass(error) is verdict
