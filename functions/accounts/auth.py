@@ -33,11 +33,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
-from ai.backend.client.functions.toolkit.generations import V6_FILTER, V6_LOWER_CASE, require_version
-from ai.backend.client.functions.toolkit.inputs import free_text, given, mapping, optional, secret, text, uuid_text
-from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.toolkit.replies import (
+from ai.backend.client.functions.accounts.replies import (
     Echo,
     Login,
     LoginState,
@@ -48,6 +44,10 @@ from ai.backend.client.functions.toolkit.replies import (
     SSHKeyPair,
     SSHPublicKey,
 )
+from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.toolkit.generations import V6_FILTER, V6_LOWER_CASE, require_version
+from ai.backend.client.functions.toolkit.inputs import free_text, given, mapping, optional, secret, text, uuid_text
+from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.request import Request
 
 __all__ = ["Auth"]

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ai.backend.client.functions.accounts.host_permissions import Hosts, host_permissions
+from ai.backend.client.functions.accounts.replies import DomainResult
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import DOMAIN, Fields, chosen
@@ -33,7 +34,7 @@ from ai.backend.client.functions.toolkit.inputs import (
     text,
     texts,
 )
-from ai.backend.client.functions.toolkit.replies import DomainResult, MutationResult
+from ai.backend.client.functions.toolkit.replies import MutationResult
 
 __all__ = ["Domain"]
 

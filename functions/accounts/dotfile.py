@@ -24,11 +24,12 @@ import uuid
 from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.functions.accounts.replies import DotfileContent, DotfileItem
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_factory, api_function
 from ai.backend.client.functions.toolkit.generations import V5, V6, require_version
 from ai.backend.client.functions.toolkit.inputs import free_text, given, matching, optional, text
 from ai.backend.client.functions.toolkit.reading import expect_list, expect_object
-from ai.backend.client.functions.toolkit.replies import DotfileContent, DotfileItem, Success
+from ai.backend.client.functions.toolkit.replies import Success
 from ai.backend.client.request import Request
 
 __all__ = ["Dotfile"]

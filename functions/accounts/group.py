@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.accounts.host_permissions import Hosts, host_permissions
+from ai.backend.client.functions.accounts.replies import GroupResult
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import GROUP, Fields, chosen
@@ -42,7 +43,7 @@ from ai.backend.client.functions.toolkit.inputs import (
     uuid_text,
     uuid_texts,
 )
-from ai.backend.client.functions.toolkit.replies import GroupResult, MutationResult
+from ai.backend.client.functions.toolkit.replies import MutationResult
 
 __all__ = ["Group"]
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ai.backend.client.functions.accounts.replies import KeyPairResult
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import KEYPAIR, Fields, chosen
@@ -25,7 +26,7 @@ from ai.backend.client.functions.toolkit.generations import V5, require_version
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import changes, flag, int32, optional, text
 from ai.backend.client.functions.toolkit.pages import PaginatedResult, api_page_function
-from ai.backend.client.functions.toolkit.replies import KeyPairResult, MutationResult
+from ai.backend.client.functions.toolkit.replies import MutationResult
 
 __all__ = ["KeyPair"]
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ai.backend.client.functions.accounts.host_permissions import Hosts, host_permissions
+from ai.backend.client.functions.accounts.replies import ResourcePolicyResult
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import KEYPAIR_RESOURCE_POLICY, Fields, chosen
@@ -32,7 +33,7 @@ from ai.backend.client.functions.toolkit.inputs import (
     text,
     whole,
 )
-from ai.backend.client.functions.toolkit.replies import MutationResult, ResourcePolicyResult
+from ai.backend.client.functions.toolkit.replies import MutationResult
 from ai.backend.client.versioning import ApiVersion
 
 __all__ = ["KeypairResourcePolicy"]

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ai.backend.client.functions.accounts.replies import ResourcePolicyResult
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import (
@@ -35,7 +36,7 @@ from ai.backend.client.functions.toolkit.fields import (
 from ai.backend.client.functions.toolkit.generations import V7, require_version
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import changes, given, int32, optional, text, whole
-from ai.backend.client.functions.toolkit.replies import MutationResult, ResourcePolicyResult
+from ai.backend.client.functions.toolkit.replies import MutationResult
 from ai.backend.client.versioning import ApiVersion
 
 __all__ = ["ProjectResourcePolicy", "UserResourcePolicy"]

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ai.backend.client.auth import AuthToken, AuthTokenTypes
+from ai.backend.client.functions.accounts.replies import UserResult
 from ai.backend.client.functions.accounts.roles import (
     UserRole,
     UserStatus,
@@ -53,7 +54,7 @@ from ai.backend.client.functions.toolkit.inputs import (
 )
 from ai.backend.client.functions.toolkit.pages import PaginatedResult, api_page_function
 from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.toolkit.replies import MutationResult, UserResult
+from ai.backend.client.functions.toolkit.replies import MutationResult
 from ai.backend.client.request import Request
 
 __all__ = ["User", "UserRole", "UserStatus"]

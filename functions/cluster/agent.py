@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.cluster.replies import AgentPage
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import AGENT, AGENT_SUMMARY, Fields, chosen
 from ai.backend.client.functions.toolkit.generations import (
@@ -34,7 +35,7 @@ from ai.backend.client.functions.toolkit.generations import (
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable
 from ai.backend.client.functions.toolkit.inputs import changes, choice, choices, flag, optional, text, whole
 from ai.backend.client.functions.toolkit.pages import MAX_PAGE_SIZE, PaginatedResult, api_page_function
-from ai.backend.client.functions.toolkit.replies import AgentPage, MutationResult
+from ai.backend.client.functions.toolkit.replies import MutationResult
 from ai.backend.client.request import Request, Response
 
 __all__ = ["Agent", "AgentWatcher"]

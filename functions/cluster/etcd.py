@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.cluster.replies import EtcdResult
 from ai.backend.client.functions.toolkit.inputs import flag, free_text, text
 from ai.backend.client.functions.toolkit.reading import expect_object, field
-from ai.backend.client.functions.toolkit.replies import EtcdResult
 from ai.backend.client.request import Request
 
 __all__ = ["EtcdConfig"]

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.cluster.replies import ImportedImage, TaskResult
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import IMAGE, Fields, chosen
 from ai.backend.client.functions.toolkit.generations import (
@@ -37,7 +38,7 @@ from ai.backend.client.functions.toolkit.generations import (
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable
 from ai.backend.client.functions.toolkit.inputs import changes, flag, free_text, int32, mapping, optional, text, texts
 from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.toolkit.replies import ImportedImage, MutationResult, TaskResult
+from ai.backend.client.functions.toolkit.replies import MutationResult
 from ai.backend.client.request import Request
 from ai.backend.client.versioning import ApiVersion
 

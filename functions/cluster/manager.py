@@ -22,10 +22,10 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.cluster.replies import Announcement, ManagerStatus
 from ai.backend.client.functions.toolkit.generations import V5, V6_LOWER_CASE, V7, require_version
 from ai.backend.client.functions.toolkit.inputs import choice, flag, free_text, given, optional, texts
 from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.toolkit.replies import Announcement, ManagerStatus
 from ai.backend.client.request import Request
 
 __all__ = ["Manager"]

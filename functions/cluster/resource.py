@@ -32,6 +32,7 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.cluster.replies import PresetCheck, Presets, SlotDetails, StatsPoint, UsageByGroup
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import RESOURCE_PRESET, Fields
 from ai.backend.client.functions.toolkit.generations import V5, V6_LOWER_CASE, require_version
@@ -47,14 +48,7 @@ from ai.backend.client.functions.toolkit.inputs import (
     uuid_texts,
 )
 from ai.backend.client.functions.toolkit.reading import expect_list, expect_object
-from ai.backend.client.functions.toolkit.replies import (
-    MutationResult,
-    PresetCheck,
-    Presets,
-    SlotDetails,
-    StatsPoint,
-    UsageByGroup,
-)
+from ai.backend.client.functions.toolkit.replies import MutationResult
 from ai.backend.client.request import Request
 
 __all__ = ["Resource"]

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.cluster import scaling_group_links
+from ai.backend.client.functions.cluster.replies import AvailableScalingGroups, ScalingGroupResult, WSProxyVersion
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import SCALING_GROUP, Fields, chosen, field_texts
 from ai.backend.client.functions.toolkit.generations import (
@@ -44,12 +45,7 @@ from ai.backend.client.functions.toolkit.inputs import (
     text,
 )
 from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.toolkit.replies import (
-    AvailableScalingGroups,
-    MutationResult,
-    ScalingGroupResult,
-    WSProxyVersion,
-)
+from ai.backend.client.functions.toolkit.replies import MutationResult
 from ai.backend.client.request import Request, segment
 
 __all__ = ["ScalingGroup"]

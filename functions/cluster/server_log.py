@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.cluster.replies import LogEntry, LogPage
 from ai.backend.client.functions.toolkit.generations import V5, require_version
 from ai.backend.client.functions.toolkit.inputs import (
     choice,
@@ -32,7 +33,7 @@ from ai.backend.client.functions.toolkit.inputs import (
 )
 from ai.backend.client.functions.toolkit.pages import MAX_PAGE_SIZE, PaginatedResult, api_page_function
 from ai.backend.client.functions.toolkit.reading import expect_object, field
-from ai.backend.client.functions.toolkit.replies import LogEntry, LogPage, Success
+from ai.backend.client.functions.toolkit.replies import Success
 from ai.backend.client.request import Request
 
 __all__ = ["ServerLog"]

@@ -18,6 +18,7 @@ from typing import Final
 
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
+from ai.backend.client.functions.cluster.replies import QuotaScopeResult
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import QUOTA_SCOPE, STORAGE, Fields, chosen
 from ai.backend.client.functions.toolkit.generations import V6, V7, require_version
@@ -25,7 +26,6 @@ from ai.backend.client.functions.toolkit.graphql import Row, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import matching, text, whole
 from ai.backend.client.functions.toolkit.pages import PaginatedResult, api_page_function
 from ai.backend.client.functions.toolkit.reading import field
-from ai.backend.client.functions.toolkit.replies import QuotaScopeResult
 
 __all__ = ["QuotaScope", "Storage"]
 

@@ -23,10 +23,10 @@ from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import Offload, Recipe
 from ai.backend.client.functions.compute.archive import MAX_BYTES, unpack_reply
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
+from ai.backend.client.functions.compute.replies import FileNames, SessionFiles
 from ai.backend.client.functions.compute.upload import MAX_FILES, SmallFile, path_list, read_files
 from ai.backend.client.functions.toolkit.inputs import flag
 from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.toolkit.replies import FileNames, SessionFiles
 from ai.backend.client.functions.transfer.form import FormSource
 from ai.backend.client.functions.transfer.paths import PathLike, local_path, path_text
 from ai.backend.client.functions.transfer.progress import Meter, ProgressHook, RunCallback, progress_hook, with_meter

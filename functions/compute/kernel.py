@@ -42,12 +42,13 @@ from ai.backend.client.functions.compute.creation import (
 )
 from ai.backend.client.functions.compute.execution import check_mode, complete_body, run_body
 from ai.backend.client.functions.compute.identity import request_about
+from ai.backend.client.functions.compute.replies import Completions, RunStep
 from ai.backend.client.functions.compute.streams import KernelStreams
 from ai.backend.client.functions.toolkit.generations import V5, V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions.toolkit.inputs import either
 from ai.backend.client.functions.toolkit.pages import api_page_function
 from ai.backend.client.functions.toolkit.reading import expect_object, field
-from ai.backend.client.functions.toolkit.replies import Completions, RunStep, VersionInfo
+from ai.backend.client.functions.toolkit.replies import VersionInfo
 from ai.backend.client.request import Request, Response
 
 __all__ = ["ComputeSession", "Kernel"]

@@ -30,6 +30,14 @@ from typing import Any, Final
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.compute.creation import CLUSTER_MODES
+from ai.backend.client.functions.compute.replies import (
+    NewService,
+    ServiceErrors,
+    ServiceInfo,
+    ServiceItem,
+    ServiceScale,
+    ServiceToken,
+)
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import ENDPOINT, Fields
 from ai.backend.client.functions.toolkit.generations import V6_LOWER_CASE, V7, require_version
@@ -51,15 +59,7 @@ from ai.backend.client.functions.toolkit.inputs import (
 )
 from ai.backend.client.functions.toolkit.pages import PaginatedResult, api_page_function
 from ai.backend.client.functions.toolkit.reading import expect_list, expect_object, field
-from ai.backend.client.functions.toolkit.replies import (
-    NewService,
-    ServiceErrors,
-    ServiceInfo,
-    ServiceItem,
-    ServiceScale,
-    ServiceToken,
-    Success,
-)
+from ai.backend.client.functions.toolkit.replies import Success
 from ai.backend.client.request import Request
 
 __all__ = ["Service"]

@@ -23,6 +23,7 @@ from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.compute.creation import HOLD_UNLIMITED
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
+from ai.backend.client.functions.compute.replies import Commit, CommitStatus, DirectAccess, ServiceAccess
 from ai.backend.client.functions.toolkit.generations import (
     V5,
     V6_DEPENDENCIES,
@@ -33,7 +34,6 @@ from ai.backend.client.functions.toolkit.generations import (
 from ai.backend.client.functions.toolkit.inputs import given, optional, secret, text
 from ai.backend.client.functions.toolkit.inputs import port as port_number
 from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.toolkit.replies import Commit, CommitStatus, DirectAccess, ServiceAccess
 
 
 def start_service(

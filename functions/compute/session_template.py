@@ -21,10 +21,11 @@ from typing import Any, ClassVar
 
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_factory, api_function
+from ai.backend.client.functions.compute.replies import TemplateItem
 from ai.backend.client.functions.toolkit.generations import V5, V6, V6_FILTER, require_version
 from ai.backend.client.functions.toolkit.inputs import choice, flag, given, optional, script, text, uuid_text
 from ai.backend.client.functions.toolkit.reading import expect_list, expect_object, field
-from ai.backend.client.functions.toolkit.replies import Success, TemplateItem
+from ai.backend.client.functions.toolkit.replies import Success
 from ai.backend.client.request import Request, Response
 from ai.backend.client.versioning import ApiVersion
 

@@ -1,4 +1,7 @@
-"""The shapes of replies about virtual folders; as :mod:`~ai.backend.client.functions.toolkit.replies`."""
+"""Replies about virtual folders.
+
+As those of :mod:`~ai.backend.client.functions.toolkit.replies`.
+"""
 
 from __future__ import annotations
 
@@ -258,3 +261,9 @@ class FolderQuota(TypedDict):
     """How large a folder may become."""
 
     size_bytes: int
+
+
+class Message(TypedDict):
+    """The outcome of a call, in words."""
+
+    msg: str

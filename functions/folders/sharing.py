@@ -30,6 +30,7 @@ from ai.backend.client.functions.folders.identity import PERMISSIONS, FolderIden
 from ai.backend.client.functions.folders.replies import (
     Invitations,
     Invited,
+    Message,
     SharedEmails,
     SharedFolders,
     UnsharedEmails,
@@ -37,7 +38,6 @@ from ai.backend.client.functions.folders.replies import (
 from ai.backend.client.functions.toolkit.generations import V5, V6_FILTER, V6_LOWER_CASE, require_version
 from ai.backend.client.functions.toolkit.inputs import choice, given, optional, texts, uuid_text
 from ai.backend.client.functions.toolkit.reading import expect_object
-from ai.backend.client.functions.toolkit.replies import Message
 from ai.backend.client.request import Request
 
 

@@ -201,7 +201,7 @@ def mutate(
         root: Its name.
         arguments: Its arguments. Input objects hold only what was given.
         result: What to select beside ``ok`` and ``msg``; see :func:`returning`.
-        shape: Type of the answer, for type checkers: one of :mod:`~ai.backend.client.functions.toolkit.replies`.
+        shape: Type of the answer, for type checkers: one of a ``replies`` module.
         verdict: The answer has ``ok`` and ``msg``.
 
     Returns:

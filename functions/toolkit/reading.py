@@ -25,8 +25,7 @@ def expect_object(response: Response, key: str | None = None, *, shape: Any = di
     Args:
         response: The answer.
         key: Where the object is; None: the body itself.
-        shape: Its type, for type checkers: one of :mod:`~ai.backend.client.functions.toolkit.replies`. Keys are not
-            checked.
+        shape: Its type, for type checkers: one of a ``replies`` module. Keys are not checked.
 
     Returns:
         The object.
@@ -43,8 +42,7 @@ def expect_list(response: Response, key: str | None = None, *, item: type[S]) ->
     Args:
         response: The answer.
         key: Where the array is; None: the body itself.
-        item: Type of its items: ``str``, or one of :mod:`~ai.backend.client.functions.toolkit.replies`. Keys are not
-            checked.
+        item: Type of its items: ``str``, or one of a ``replies`` module. Keys are not checked.
 
     Returns:
         The array.

@@ -8,10 +8,13 @@ from typing import Any, assert_type
 from ai.backend.client import functions
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.auth import AuthToken
+from ai.backend.client.functions.accounts import replies as account_replies
 from ai.backend.client.functions.base import Async, Sync
+from ai.backend.client.functions.cluster import replies as cluster_replies
+from ai.backend.client.functions.compute import replies as compute_replies
 from ai.backend.client.functions.compute.run import RunResult
 from ai.backend.client.functions.compute.sockets import StreamExecute, StreamPty
-from ai.backend.client.functions.folders import replies as vfolder_replies
+from ai.backend.client.functions.folders import replies as folder_replies
 from ai.backend.client.functions.streams.byte_stream import ByteStream
 from ai.backend.client.functions.streams.events import SSEResponse
 from ai.backend.client.functions.streams.tunnel import Tunnel
@@ -32,8 +35,8 @@ def admin(s: Session, a: AsyncSession) -> None:
 
 def agent(s: Session, a: AsyncSession) -> None:
     """Agent."""
-    assert_type(s.Agent.list_with_limit(10, 0), replies.AgentPage)
-    assert_type(a.Agent.list_with_limit(10, 0), CallFuture[replies.AgentPage])
+    assert_type(s.Agent.list_with_limit(10, 0), cluster_replies.AgentPage)
+    assert_type(a.Agent.list_with_limit(10, 0), CallFuture[cluster_replies.AgentPage])
     assert_type(s.Agent.paginated_list(), PaginatedResult)
     assert_type(a.Agent.paginated_list(), CallFuture[PaginatedResult])
     assert_type(s.Agent.list(), list[dict[str, Any]])
@@ -62,20 +65,20 @@ def agent_watcher(s: Session, a: AsyncSession) -> None:
 
 def auth(s: Session, a: AsyncSession) -> None:
     """Auth."""
-    assert_type(s.Auth.login("me@example.com", "secret"), replies.Login)
-    assert_type(a.Auth.login("me@example.com", "secret"), CallFuture[replies.Login])
-    assert_type(s.Auth.token_login("tok"), replies.Login)
-    assert_type(a.Auth.token_login("tok"), CallFuture[replies.Login])
-    assert_type(s.Auth.login_check(), replies.LoginState)
-    assert_type(a.Auth.login_check(), CallFuture[replies.LoginState])
+    assert_type(s.Auth.login("me@example.com", "secret"), account_replies.Login)
+    assert_type(a.Auth.login("me@example.com", "secret"), CallFuture[account_replies.Login])
+    assert_type(s.Auth.token_login("tok"), account_replies.Login)
+    assert_type(a.Auth.token_login("tok"), CallFuture[account_replies.Login])
+    assert_type(s.Auth.login_check(), account_replies.LoginState)
+    assert_type(a.Auth.login_check(), CallFuture[account_replies.LoginState])
     assert_type(s.Auth.logout(), None)
     assert_type(a.Auth.logout(), CallFuture[None])
-    assert_type(s.Auth.echo(), replies.Echo)
-    assert_type(a.Auth.echo(), CallFuture[replies.Echo])
-    assert_type(s.Auth.get_role(), replies.Roles)
-    assert_type(a.Auth.get_role(), CallFuture[replies.Roles])
-    assert_type(s.Auth.signup("me@example.com", "secret"), replies.NewKeyPair)
-    assert_type(a.Auth.signup("me@example.com", "secret"), CallFuture[replies.NewKeyPair])
+    assert_type(s.Auth.echo(), account_replies.Echo)
+    assert_type(a.Auth.echo(), CallFuture[account_replies.Echo])
+    assert_type(s.Auth.get_role(), account_replies.Roles)
+    assert_type(a.Auth.get_role(), CallFuture[account_replies.Roles])
+    assert_type(s.Auth.signup("me@example.com", "secret"), account_replies.NewKeyPair)
+    assert_type(a.Auth.signup("me@example.com", "secret"), CallFuture[account_replies.NewKeyPair])
     assert_type(s.Auth.signout("me@example.com", "secret"), dict[str, Any])
     assert_type(a.Auth.signout("me@example.com", "secret"), CallFuture[dict[str, Any]])
     assert_type(s.Auth.update_full_name("me@example.com", "Me"), dict[str, Any])
@@ -83,26 +86,27 @@ def auth(s: Session, a: AsyncSession) -> None:
     assert_type(s.Auth.update_password("old-secret", "new-secret", "new-secret"), dict[str, Any])
     assert_type(a.Auth.update_password("old-secret", "new-secret", "new-secret"), CallFuture[dict[str, Any]])
     assert_type(
-        s.Auth.update_password_no_auth("default", "me@example.com", "old-secret", "new-secret"), replies.PasswordChange
+        s.Auth.update_password_no_auth("default", "me@example.com", "old-secret", "new-secret"),
+        account_replies.PasswordChange,
     )
     assert_type(
         a.Auth.update_password_no_auth("default", "me@example.com", "old-secret", "new-secret"),
-        CallFuture[replies.PasswordChange],
+        CallFuture[account_replies.PasswordChange],
     )
     assert_type(
         s.Auth.update_password_no_auth_in_session("me@example.com", "old-secret", "new-secret"),
-        replies.PasswordChangeInSession,
+        account_replies.PasswordChangeInSession,
     )
     assert_type(
         a.Auth.update_password_no_auth_in_session("me@example.com", "old-secret", "new-secret"),
-        CallFuture[replies.PasswordChangeInSession],
+        CallFuture[account_replies.PasswordChangeInSession],
     )
-    assert_type(s.Auth.get_ssh_keypair(), replies.SSHPublicKey)
-    assert_type(a.Auth.get_ssh_keypair(), CallFuture[replies.SSHPublicKey])
-    assert_type(s.Auth.generate_ssh_keypair(), replies.SSHKeyPair)
-    assert_type(a.Auth.generate_ssh_keypair(), CallFuture[replies.SSHKeyPair])
-    assert_type(s.Auth.upload_ssh_keypair("ssh-rsa AAAA", "PRIVATE"), replies.SSHKeyPair)
-    assert_type(a.Auth.upload_ssh_keypair("ssh-rsa AAAA", "PRIVATE"), CallFuture[replies.SSHKeyPair])
+    assert_type(s.Auth.get_ssh_keypair(), account_replies.SSHPublicKey)
+    assert_type(a.Auth.get_ssh_keypair(), CallFuture[account_replies.SSHPublicKey])
+    assert_type(s.Auth.generate_ssh_keypair(), account_replies.SSHKeyPair)
+    assert_type(a.Auth.generate_ssh_keypair(), CallFuture[account_replies.SSHKeyPair])
+    assert_type(s.Auth.upload_ssh_keypair("ssh-rsa AAAA", "PRIVATE"), account_replies.SSHKeyPair)
+    assert_type(a.Auth.upload_ssh_keypair("ssh-rsa AAAA", "PRIVATE"), CallFuture[account_replies.SSHKeyPair])
 
 
 def background_task(s: Session, a: AsyncSession) -> None:
@@ -115,8 +119,8 @@ def cluster_template(s: Session, a: AsyncSession) -> None:
     """ClusterTemplate."""
     assert_type(s.ClusterTemplate.create("kind: x"), functions.ClusterTemplate[Sync])
     assert_type(a.ClusterTemplate.create("kind: x"), CallFuture[functions.ClusterTemplate[Async]])
-    assert_type(s.ClusterTemplate.list_templates(), list[replies.TemplateItem])
-    assert_type(a.ClusterTemplate.list_templates(), CallFuture[list[replies.TemplateItem]])
+    assert_type(s.ClusterTemplate.list_templates(), list[compute_replies.TemplateItem])
+    assert_type(a.ClusterTemplate.list_templates(), CallFuture[list[compute_replies.TemplateItem]])
     assert_type(s.ClusterTemplate(ONE).get(), str)
     assert_type(a.ClusterTemplate(ONE).get(), CallFuture[str])
     assert_type(s.ClusterTemplate(ONE).put("kind: x"), replies.Success)
@@ -131,15 +135,15 @@ def domain(s: Session, a: AsyncSession) -> None:
     assert_type(a.Domain.list(), CallFuture[list[dict[str, Any]]])
     assert_type(s.Domain.detail("d"), dict[str, Any] | None)
     assert_type(a.Domain.detail("d"), CallFuture[dict[str, Any] | None])
-    assert_type(s.Domain.create("d"), replies.DomainResult)
-    assert_type(a.Domain.create("d"), CallFuture[replies.DomainResult])
+    assert_type(s.Domain.create("d"), account_replies.DomainResult)
+    assert_type(a.Domain.create("d"), CallFuture[account_replies.DomainResult])
     assert_type(
         s.Domain.update("d", "e", "text", True, '{"cpu": "8"}', ["local:volume1"], ["cr.example"], "int-1", ["name"]),
-        replies.DomainResult,
+        account_replies.DomainResult,
     )
     assert_type(
         a.Domain.update("d", "e", "text", True, '{"cpu": "8"}', ["local:volume1"], ["cr.example"], "int-1", ["name"]),
-        CallFuture[replies.DomainResult],
+        CallFuture[account_replies.DomainResult],
     )
     assert_type(s.Domain.delete("d"), replies.MutationResult)
     assert_type(a.Domain.delete("d"), CallFuture[replies.MutationResult])
@@ -151,10 +155,10 @@ def dotfile(s: Session, a: AsyncSession) -> None:
     """Dotfile."""
     assert_type(s.Dotfile.create("data", ".x", "644"), functions.Dotfile[Sync])
     assert_type(a.Dotfile.create("data", ".x", "644"), CallFuture[functions.Dotfile[Async]])
-    assert_type(s.Dotfile.list_dotfiles(), list[replies.DotfileItem])
-    assert_type(a.Dotfile.list_dotfiles(), CallFuture[list[replies.DotfileItem]])
-    assert_type(s.Dotfile(".x").get(), replies.DotfileContent)
-    assert_type(a.Dotfile(".x").get(), CallFuture[replies.DotfileContent])
+    assert_type(s.Dotfile.list_dotfiles(), list[account_replies.DotfileItem])
+    assert_type(a.Dotfile.list_dotfiles(), CallFuture[list[account_replies.DotfileItem]])
+    assert_type(s.Dotfile(".x").get(), account_replies.DotfileContent)
+    assert_type(a.Dotfile(".x").get(), CallFuture[account_replies.DotfileContent])
     assert_type(s.Dotfile(".x").update("data", "755"), dict[str, Any])
     assert_type(a.Dotfile(".x").update("data", "755"), CallFuture[dict[str, Any]])
     assert_type(s.Dotfile(".x").delete(), replies.Success)
@@ -169,10 +173,10 @@ def etcd_config(s: Session, a: AsyncSession) -> None:
     """EtcdConfig."""
     assert_type(s.EtcdConfig.get("config/x"), Any)
     assert_type(a.EtcdConfig.get("config/x"), CallFuture[Any])
-    assert_type(s.EtcdConfig.set("config/x", "v"), replies.EtcdResult)
-    assert_type(a.EtcdConfig.set("config/x", "v"), CallFuture[replies.EtcdResult])
-    assert_type(s.EtcdConfig.delete("config/x"), replies.EtcdResult)
-    assert_type(a.EtcdConfig.delete("config/x"), CallFuture[replies.EtcdResult])
+    assert_type(s.EtcdConfig.set("config/x", "v"), cluster_replies.EtcdResult)
+    assert_type(a.EtcdConfig.set("config/x", "v"), CallFuture[cluster_replies.EtcdResult])
+    assert_type(s.EtcdConfig.delete("config/x"), cluster_replies.EtcdResult)
+    assert_type(a.EtcdConfig.delete("config/x"), CallFuture[cluster_replies.EtcdResult])
 
 
 def group(s: Session, a: AsyncSession) -> None:
@@ -183,18 +187,18 @@ def group(s: Session, a: AsyncSession) -> None:
     assert_type(a.Group.detail(ONE), CallFuture[dict[str, Any] | None])
     assert_type(s.Group.from_name("g"), list[dict[str, Any]])
     assert_type(a.Group.from_name("g"), CallFuture[list[dict[str, Any]]])
-    assert_type(s.Group.create("d", "g"), replies.GroupResult)
-    assert_type(a.Group.create("d", "g"), CallFuture[replies.GroupResult])
-    assert_type(s.Group.update(ONE, description=""), replies.GroupResult)
-    assert_type(a.Group.update(ONE, description=""), CallFuture[replies.GroupResult])
+    assert_type(s.Group.create("d", "g"), account_replies.GroupResult)
+    assert_type(a.Group.create("d", "g"), CallFuture[account_replies.GroupResult])
+    assert_type(s.Group.update(ONE, description=""), account_replies.GroupResult)
+    assert_type(a.Group.update(ONE, description=""), CallFuture[account_replies.GroupResult])
     assert_type(s.Group.delete(ONE), replies.MutationResult)
     assert_type(a.Group.delete(ONE), CallFuture[replies.MutationResult])
     assert_type(s.Group.purge(ONE), replies.MutationResult)
     assert_type(a.Group.purge(ONE), CallFuture[replies.MutationResult])
-    assert_type(s.Group.add_users(ONE, [TWO]), replies.GroupResult)
-    assert_type(a.Group.add_users(ONE, [TWO]), CallFuture[replies.GroupResult])
-    assert_type(s.Group.remove_users(ONE, [TWO], ["id"]), replies.GroupResult)
-    assert_type(a.Group.remove_users(ONE, [TWO], ["id"]), CallFuture[replies.GroupResult])
+    assert_type(s.Group.add_users(ONE, [TWO]), account_replies.GroupResult)
+    assert_type(a.Group.add_users(ONE, [TWO]), CallFuture[account_replies.GroupResult])
+    assert_type(s.Group.remove_users(ONE, [TWO], ["id"]), account_replies.GroupResult)
+    assert_type(a.Group.remove_users(ONE, [TWO], ["id"]), CallFuture[account_replies.GroupResult])
 
 
 def image(s: Session, a: AsyncSession) -> None:
@@ -203,8 +207,8 @@ def image(s: Session, a: AsyncSession) -> None:
     assert_type(a.Image.list(), CallFuture[list[dict[str, Any]]])
     assert_type(s.Image.detail("python:3.9"), dict[str, Any] | None)
     assert_type(a.Image.detail("python:3.9"), CallFuture[dict[str, Any] | None])
-    assert_type(s.Image.rescan_images(), replies.TaskResult)
-    assert_type(a.Image.rescan_images(), CallFuture[replies.TaskResult])
+    assert_type(s.Image.rescan_images(), cluster_replies.TaskResult)
+    assert_type(a.Image.rescan_images(), CallFuture[cluster_replies.TaskResult])
     assert_type(s.Image.alias_image("py", "python:3.9"), replies.MutationResult)
     assert_type(a.Image.alias_image("py", "python:3.9"), CallFuture[replies.MutationResult])
     assert_type(s.Image.dealias_image("py"), replies.MutationResult)
@@ -215,14 +219,14 @@ def image(s: Session, a: AsyncSession) -> None:
     assert_type(a.Image.modify_image("python:3.9", name="n"), CallFuture[replies.MutationResult])
     assert_type(s.Image.clear_images("cr.example"), replies.MutationResult)
     assert_type(a.Image.clear_images("cr.example"), CallFuture[replies.MutationResult])
-    assert_type(s.Image.preload_image(["python:3.9"], ["i-one"]), replies.TaskResult)
-    assert_type(a.Image.preload_image(["python:3.9"], ["i-one"]), CallFuture[replies.TaskResult])
-    assert_type(s.Image.unload_image(("python:3.9",), target_agents=("i-one",)), replies.TaskResult)
-    assert_type(a.Image.unload_image(("python:3.9",), target_agents=("i-one",)), CallFuture[replies.TaskResult])
+    assert_type(s.Image.preload_image(["python:3.9"], ["i-one"]), cluster_replies.TaskResult)
+    assert_type(a.Image.preload_image(["python:3.9"], ["i-one"]), CallFuture[cluster_replies.TaskResult])
+    assert_type(s.Image.unload_image(("python:3.9",), target_agents=("i-one",)), cluster_replies.TaskResult)
+    assert_type(a.Image.unload_image(("python:3.9",), target_agents=("i-one",)), CallFuture[cluster_replies.TaskResult])
     assert_type(s.Image.get_image_import_form(), dict[str, Any])
     assert_type(a.Image.get_image_import_form(), CallFuture[dict[str, Any]])
-    assert_type(s.Image.build(src="python:3.9", target="mine"), replies.ImportedImage)
-    assert_type(a.Image.build(src="python:3.9", target="mine"), CallFuture[replies.ImportedImage])
+    assert_type(s.Image.build(src="python:3.9", target="mine"), cluster_replies.ImportedImage)
+    assert_type(a.Image.build(src="python:3.9", target="mine"), CallFuture[cluster_replies.ImportedImage])
 
 
 def kernel(s: Session, a: AsyncSession) -> None:
@@ -241,30 +245,30 @@ def kernel(s: Session, a: AsyncSession) -> None:
     assert_type(a.Kernel("mine").restart(), CallFuture[None])
     assert_type(s.Kernel("mine").rename("other"), None)
     assert_type(a.Kernel("mine").rename("other"), CallFuture[None])
-    assert_type(s.Kernel("mine").execute(code="1 + 1"), replies.RunStep)
-    assert_type(a.Kernel("mine").execute(code="1 + 1"), CallFuture[replies.RunStep])
+    assert_type(s.Kernel("mine").execute(code="1 + 1"), compute_replies.RunStep)
+    assert_type(a.Kernel("mine").execute(code="1 + 1"), CallFuture[compute_replies.RunStep])
     assert_type(s.Kernel("mine").interrupt(), None)
     assert_type(a.Kernel("mine").interrupt(), CallFuture[None])
-    assert_type(s.Kernel("mine").complete("impor"), replies.Completions)
-    assert_type(a.Kernel("mine").complete("impor"), CallFuture[replies.Completions])
+    assert_type(s.Kernel("mine").complete("impor"), compute_replies.Completions)
+    assert_type(a.Kernel("mine").complete("impor"), CallFuture[compute_replies.Completions])
     assert_type(s.Kernel("mine").upload(["one.txt", Path("folder/two.txt")]), Response)
     assert_type(a.Kernel("mine").upload(["one.txt", Path("folder/two.txt")]), CallFuture[Response])
-    assert_type(s.Kernel("mine").download(["one.txt"]), replies.FileNames)
-    assert_type(a.Kernel("mine").download(["one.txt"]), CallFuture[replies.FileNames])
+    assert_type(s.Kernel("mine").download(["one.txt"]), compute_replies.FileNames)
+    assert_type(a.Kernel("mine").download(["one.txt"]), CallFuture[compute_replies.FileNames])
     assert_type(s.Kernel("mine").download_single("one.txt"), bytes)
     assert_type(a.Kernel("mine").download_single("one.txt"), CallFuture[bytes])
-    assert_type(s.Kernel("mine").list_files(), replies.SessionFiles)
-    assert_type(a.Kernel("mine").list_files(), CallFuture[replies.SessionFiles])
-    assert_type(s.Kernel("mine").start_service("ttyd"), replies.ServiceAccess)
-    assert_type(a.Kernel("mine").start_service("ttyd"), CallFuture[replies.ServiceAccess])
+    assert_type(s.Kernel("mine").list_files(), compute_replies.SessionFiles)
+    assert_type(a.Kernel("mine").list_files(), CallFuture[compute_replies.SessionFiles])
+    assert_type(s.Kernel("mine").start_service("ttyd"), compute_replies.ServiceAccess)
+    assert_type(a.Kernel("mine").start_service("ttyd"), CallFuture[compute_replies.ServiceAccess])
     assert_type(s.Kernel("mine").shutdown_service("ttyd"), None)
     assert_type(a.Kernel("mine").shutdown_service("ttyd"), CallFuture[None])
-    assert_type(s.Kernel("mine").get_direct_access_info(), replies.DirectAccess)
-    assert_type(a.Kernel("mine").get_direct_access_info(), CallFuture[replies.DirectAccess])
-    assert_type(s.Kernel("mine").commit(), replies.Commit)
-    assert_type(a.Kernel("mine").commit(), CallFuture[replies.Commit])
-    assert_type(s.Kernel("mine").get_commit_status(), replies.CommitStatus)
-    assert_type(a.Kernel("mine").get_commit_status(), CallFuture[replies.CommitStatus])
+    assert_type(s.Kernel("mine").get_direct_access_info(), compute_replies.DirectAccess)
+    assert_type(a.Kernel("mine").get_direct_access_info(), CallFuture[compute_replies.DirectAccess])
+    assert_type(s.Kernel("mine").commit(), compute_replies.Commit)
+    assert_type(a.Kernel("mine").commit(), CallFuture[compute_replies.Commit])
+    assert_type(s.Kernel("mine").get_commit_status(), compute_replies.CommitStatus)
+    assert_type(a.Kernel("mine").get_commit_status(), CallFuture[compute_replies.CommitStatus])
     assert_type(s.Kernel("mine").get_info(), dict[str, Any])
     assert_type(a.Kernel("mine").get_info(), CallFuture[dict[str, Any]])
     assert_type(s.Kernel("mine").get_logs(), dict[str, Any])
@@ -303,8 +307,8 @@ def kernel(s: Session, a: AsyncSession) -> None:
 
 def key_pair(s: Session, a: AsyncSession) -> None:
     """KeyPair."""
-    assert_type(s.KeyPair.create(5, resource_policy="default", rate_limit=1), replies.KeyPairResult)
-    assert_type(a.KeyPair.create(5, resource_policy="default", rate_limit=1), CallFuture[replies.KeyPairResult])
+    assert_type(s.KeyPair.create(5, resource_policy="default", rate_limit=1), account_replies.KeyPairResult)
+    assert_type(a.KeyPair.create(5, resource_policy="default", rate_limit=1), CallFuture[account_replies.KeyPairResult])
     assert_type(s.KeyPair.update("AK1", True, False, "default", 1000), replies.MutationResult)
     assert_type(a.KeyPair.update("AK1", True, False, "default", 1000), CallFuture[replies.MutationResult])
     assert_type(s.KeyPair.activate("AK1"), replies.MutationResult)
@@ -324,11 +328,12 @@ def key_pair(s: Session, a: AsyncSession) -> None:
 def keypair_resource_policy(s: Session, a: AsyncSession) -> None:
     """KeypairResourcePolicy."""
     assert_type(
-        s.KeypairResourcePolicy.create("p", "LIMITED", {}, 10, 1, idle_timeout=600), replies.ResourcePolicyResult
+        s.KeypairResourcePolicy.create("p", "LIMITED", {}, 10, 1, idle_timeout=600),
+        account_replies.ResourcePolicyResult,
     )
     assert_type(
         a.KeypairResourcePolicy.create("p", "LIMITED", {}, 10, 1, idle_timeout=600),
-        CallFuture[replies.ResourcePolicyResult],
+        CallFuture[account_replies.ResourcePolicyResult],
     )
     assert_type(s.KeypairResourcePolicy.update("p", idle_timeout=0), replies.MutationResult)
     assert_type(a.KeypairResourcePolicy.update("p", idle_timeout=0), CallFuture[replies.MutationResult])
@@ -342,14 +347,14 @@ def keypair_resource_policy(s: Session, a: AsyncSession) -> None:
 
 def manager(s: Session, a: AsyncSession) -> None:
     """Manager."""
-    assert_type(s.Manager.status(), replies.ManagerStatus)
-    assert_type(a.Manager.status(), CallFuture[replies.ManagerStatus])
+    assert_type(s.Manager.status(), cluster_replies.ManagerStatus)
+    assert_type(a.Manager.status(), CallFuture[cluster_replies.ManagerStatus])
     assert_type(s.Manager.freeze(), None)
     assert_type(a.Manager.freeze(), CallFuture[None])
     assert_type(s.Manager.unfreeze(), None)
     assert_type(a.Manager.unfreeze(), CallFuture[None])
-    assert_type(s.Manager.get_announcement(), replies.Announcement)
-    assert_type(a.Manager.get_announcement(), CallFuture[replies.Announcement])
+    assert_type(s.Manager.get_announcement(), cluster_replies.Announcement)
+    assert_type(a.Manager.get_announcement(), CallFuture[cluster_replies.Announcement])
     assert_type(s.Manager.update_announcement(False), None)
     assert_type(a.Manager.update_announcement(False), CallFuture[None])
     assert_type(s.Manager.scheduler_op(op="include-agents", args=["i-one"]), None)
@@ -362,14 +367,14 @@ def manager(s: Session, a: AsyncSession) -> None:
 
 def model(s: Session, a: AsyncSession) -> None:
     """Model."""
-    assert_type(s.Model.list(), list[vfolder_replies.FolderItem])
-    assert_type(a.Model.list(), CallFuture[list[vfolder_replies.FolderItem]])
+    assert_type(s.Model.list(), list[folder_replies.FolderItem])
+    assert_type(a.Model.list(), CallFuture[list[folder_replies.FolderItem]])
     assert_type(s.Model.paginated_list(), PaginatedResult)
     assert_type(a.Model.paginated_list(), CallFuture[PaginatedResult])
-    assert_type(s.Model("m").info(), vfolder_replies.ModelInfo)
-    assert_type(a.Model("m").info(), CallFuture[vfolder_replies.ModelInfo])
-    assert_type(s.Model.create("m"), vfolder_replies.NewFolder)
-    assert_type(a.Model.create("m"), CallFuture[vfolder_replies.NewFolder])
+    assert_type(s.Model("m").info(), folder_replies.ModelInfo)
+    assert_type(a.Model("m").info(), CallFuture[folder_replies.ModelInfo])
+    assert_type(s.Model.create("m"), folder_replies.NewFolder)
+    assert_type(a.Model.create("m"), CallFuture[folder_replies.NewFolder])
     assert_type(s.Model("m").delete(), dict[str, Any])
     assert_type(a.Model("m").delete(), CallFuture[dict[str, Any]])
 
@@ -386,8 +391,8 @@ def project_resource_policy(s: Session, a: AsyncSession) -> None:
     assert_type(a.ProjectResourcePolicy.list(), CallFuture[list[dict[str, Any]]])
     assert_type(s.ProjectResourcePolicy.detail("p"), dict[str, Any] | None)
     assert_type(a.ProjectResourcePolicy.detail("p"), CallFuture[dict[str, Any] | None])
-    assert_type(s.ProjectResourcePolicy.create("p"), replies.ResourcePolicyResult)
-    assert_type(a.ProjectResourcePolicy.create("p"), CallFuture[replies.ResourcePolicyResult])
+    assert_type(s.ProjectResourcePolicy.create("p"), account_replies.ResourcePolicyResult)
+    assert_type(a.ProjectResourcePolicy.create("p"), CallFuture[account_replies.ResourcePolicyResult])
     assert_type(
         s.ProjectResourcePolicy.update("p", max_quota_scope_size=0, max_vfolder_count=0), replies.MutationResult
     )
@@ -420,10 +425,10 @@ def quota_scope(s: Session, a: AsyncSession) -> None:
 
 def resource(s: Session, a: AsyncSession) -> None:
     """Resource."""
-    assert_type(s.Resource.list(), replies.Presets)
-    assert_type(a.Resource.list(), CallFuture[replies.Presets])
-    assert_type(s.Resource.check_presets(), replies.PresetCheck)
-    assert_type(a.Resource.check_presets(), CallFuture[replies.PresetCheck])
+    assert_type(s.Resource.list(), cluster_replies.Presets)
+    assert_type(a.Resource.list(), CallFuture[cluster_replies.Presets])
+    assert_type(s.Resource.check_presets(), cluster_replies.PresetCheck)
+    assert_type(a.Resource.check_presets(), CallFuture[cluster_replies.PresetCheck])
     assert_type(s.Resource.get_preset("p"), dict[str, Any] | None)
     assert_type(a.Resource.get_preset("p"), CallFuture[dict[str, Any] | None])
     assert_type(s.Resource.create_preset("p", {"cpu": "1", "mem": "1g"}), replies.MutationResult)
@@ -437,42 +442,44 @@ def resource(s: Session, a: AsyncSession) -> None:
     assert_type(a.Resource.delete_preset("p"), CallFuture[replies.MutationResult])
     assert_type(s.Resource.get_resource_slots(), dict[str, str])
     assert_type(a.Resource.get_resource_slots(), CallFuture[dict[str, str]])
-    assert_type(s.Resource.get_slot_details(), dict[str, replies.SlotDetails])
-    assert_type(a.Resource.get_slot_details(), CallFuture[dict[str, replies.SlotDetails]])
+    assert_type(s.Resource.get_slot_details(), dict[str, cluster_replies.SlotDetails])
+    assert_type(a.Resource.get_slot_details(), CallFuture[dict[str, cluster_replies.SlotDetails]])
     assert_type(s.Resource.get_vfolder_types(), list[str])
     assert_type(a.Resource.get_vfolder_types(), CallFuture[list[str]])
     assert_type(s.Resource.get_docker_registries(), dict[str, str])
     assert_type(a.Resource.get_docker_registries(), CallFuture[dict[str, str]])
-    assert_type(s.Resource.usage_per_month("202309", None), list[replies.UsageByGroup])
-    assert_type(a.Resource.usage_per_month("202309", None), CallFuture[list[replies.UsageByGroup]])
+    assert_type(s.Resource.usage_per_month("202309", None), list[cluster_replies.UsageByGroup])
+    assert_type(a.Resource.usage_per_month("202309", None), CallFuture[list[cluster_replies.UsageByGroup]])
     assert_type(
         s.Resource.usage_per_period(group_id=None, start_date="20230901", end_date="20230930"),
-        list[replies.UsageByGroup],
+        list[cluster_replies.UsageByGroup],
     )
     assert_type(
         a.Resource.usage_per_period(group_id=None, start_date="20230901", end_date="20230930"),
-        CallFuture[list[replies.UsageByGroup]],
+        CallFuture[list[cluster_replies.UsageByGroup]],
     )
     assert_type(s.Resource.recalculate_usage(), dict[str, Any])
     assert_type(a.Resource.recalculate_usage(), CallFuture[dict[str, Any]])
-    assert_type(s.Resource.user_monthly_stats(), list[replies.StatsPoint])
-    assert_type(a.Resource.user_monthly_stats(), CallFuture[list[replies.StatsPoint]])
-    assert_type(s.Resource.admin_monthly_stats(), list[replies.StatsPoint])
-    assert_type(a.Resource.admin_monthly_stats(), CallFuture[list[replies.StatsPoint]])
+    assert_type(s.Resource.user_monthly_stats(), list[cluster_replies.StatsPoint])
+    assert_type(a.Resource.user_monthly_stats(), CallFuture[list[cluster_replies.StatsPoint]])
+    assert_type(s.Resource.admin_monthly_stats(), list[cluster_replies.StatsPoint])
+    assert_type(a.Resource.admin_monthly_stats(), CallFuture[list[cluster_replies.StatsPoint]])
 
 
 def scaling_group(s: Session, a: AsyncSession) -> None:
     """ScalingGroup."""
-    assert_type(s.ScalingGroup.list_available("g"), replies.AvailableScalingGroups)
-    assert_type(a.ScalingGroup.list_available("g"), CallFuture[replies.AvailableScalingGroups])
-    assert_type(s.ScalingGroup.get_wsproxy_version("s"), replies.WSProxyVersion)
-    assert_type(a.ScalingGroup.get_wsproxy_version("s"), CallFuture[replies.WSProxyVersion])
+    assert_type(s.ScalingGroup.list_available("g"), cluster_replies.AvailableScalingGroups)
+    assert_type(a.ScalingGroup.list_available("g"), CallFuture[cluster_replies.AvailableScalingGroups])
+    assert_type(s.ScalingGroup.get_wsproxy_version("s"), cluster_replies.WSProxyVersion)
+    assert_type(a.ScalingGroup.get_wsproxy_version("s"), CallFuture[cluster_replies.WSProxyVersion])
     assert_type(s.ScalingGroup.list(), list[dict[str, Any]])
     assert_type(a.ScalingGroup.list(), CallFuture[list[dict[str, Any]]])
     assert_type(s.ScalingGroup.detail("s"), dict[str, Any] | None)
     assert_type(a.ScalingGroup.detail("s"), CallFuture[dict[str, Any] | None])
-    assert_type(s.ScalingGroup.create("s", driver="static", scheduler="fifo"), replies.ScalingGroupResult)
-    assert_type(a.ScalingGroup.create("s", driver="static", scheduler="fifo"), CallFuture[replies.ScalingGroupResult])
+    assert_type(s.ScalingGroup.create("s", driver="static", scheduler="fifo"), cluster_replies.ScalingGroupResult)
+    assert_type(
+        a.ScalingGroup.create("s", driver="static", scheduler="fifo"), CallFuture[cluster_replies.ScalingGroupResult]
+    )
     assert_type(s.ScalingGroup.update("s", scheduler="fifo"), replies.MutationResult)
     assert_type(a.ScalingGroup.update("s", scheduler="fifo"), CallFuture[replies.MutationResult])
     assert_type(s.ScalingGroup.delete("s"), replies.MutationResult)
@@ -503,8 +510,8 @@ def scaling_group(s: Session, a: AsyncSession) -> None:
 
 def server_log(s: Session, a: AsyncSession) -> None:
     """ServerLog."""
-    assert_type(s.ServerLog.list(), replies.LogPage)
-    assert_type(a.ServerLog.list(), CallFuture[replies.LogPage])
+    assert_type(s.ServerLog.list(), cluster_replies.LogPage)
+    assert_type(a.ServerLog.list(), CallFuture[cluster_replies.LogPage])
     assert_type(s.ServerLog.paginated_list(), PaginatedResult)
     assert_type(a.ServerLog.paginated_list(), CallFuture[PaginatedResult])
     assert_type(s.ServerLog.append("error", "me", "it broke", "python", {"version": "3.11"}), replies.Success)
@@ -517,30 +524,30 @@ def server_log(s: Session, a: AsyncSession) -> None:
 
 def service(s: Session, a: AsyncSession) -> None:
     """Service."""
-    assert_type(s.Service.list(), list[replies.ServiceItem])
-    assert_type(a.Service.list(), CallFuture[list[replies.ServiceItem]])
+    assert_type(s.Service.list(), list[compute_replies.ServiceItem])
+    assert_type(a.Service.list(), CallFuture[list[compute_replies.ServiceItem]])
     assert_type(s.Service.paginated_list(), PaginatedResult)
     assert_type(a.Service.paginated_list(), CallFuture[PaginatedResult])
     assert_type(s.Service.detail(ONE), dict[str, Any] | None)
     assert_type(a.Service.detail(ONE), CallFuture[dict[str, Any] | None])
-    assert_type(s.Service.create("python", "model", 1), replies.NewService)
-    assert_type(a.Service.create("python", "model", 1), CallFuture[replies.NewService])
-    assert_type(s.Service(ONE).info(), replies.ServiceInfo)
-    assert_type(a.Service(ONE).info(), CallFuture[replies.ServiceInfo])
+    assert_type(s.Service.create("python", "model", 1), compute_replies.NewService)
+    assert_type(a.Service.create("python", "model", 1), CallFuture[compute_replies.NewService])
+    assert_type(s.Service(ONE).info(), compute_replies.ServiceInfo)
+    assert_type(a.Service(ONE).info(), CallFuture[compute_replies.ServiceInfo])
     assert_type(s.Service(ONE).delete(), replies.Success)
     assert_type(a.Service(ONE).delete(), CallFuture[replies.Success])
     assert_type(s.Service(ONE).sync(), replies.Success)
     assert_type(a.Service(ONE).sync(), CallFuture[replies.Success])
-    assert_type(s.Service(ONE).scale(3), replies.ServiceScale)
-    assert_type(a.Service(ONE).scale(3), CallFuture[replies.ServiceScale])
-    assert_type(s.Service(ONE).generate_api_token("1d"), replies.ServiceToken)
-    assert_type(a.Service(ONE).generate_api_token("1d"), CallFuture[replies.ServiceToken])
+    assert_type(s.Service(ONE).scale(3), compute_replies.ServiceScale)
+    assert_type(a.Service(ONE).scale(3), CallFuture[compute_replies.ServiceScale])
+    assert_type(s.Service(ONE).generate_api_token("1d"), compute_replies.ServiceToken)
+    assert_type(a.Service(ONE).generate_api_token("1d"), CallFuture[compute_replies.ServiceToken])
     assert_type(s.Service(ONE).update_traffic_ratio(TWO, 0.5), replies.Success)
     assert_type(a.Service(ONE).update_traffic_ratio(TWO, 0.5), CallFuture[replies.Success])
     assert_type(s.Service(ONE).downscale_single_route(TWO), replies.Success)
     assert_type(a.Service(ONE).downscale_single_route(TWO), CallFuture[replies.Success])
-    assert_type(s.Service(ONE).list_errors(), replies.ServiceErrors)
-    assert_type(a.Service(ONE).list_errors(), CallFuture[replies.ServiceErrors])
+    assert_type(s.Service(ONE).list_errors(), compute_replies.ServiceErrors)
+    assert_type(a.Service(ONE).list_errors(), CallFuture[compute_replies.ServiceErrors])
     assert_type(s.Service(ONE).clear_errors(), None)
     assert_type(a.Service(ONE).clear_errors(), CallFuture[None])
 
@@ -549,8 +556,8 @@ def session_template(s: Session, a: AsyncSession) -> None:
     """SessionTemplate."""
     assert_type(s.SessionTemplate.create("kind: x"), functions.SessionTemplate[Sync])
     assert_type(a.SessionTemplate.create("kind: x"), CallFuture[functions.SessionTemplate[Async]])
-    assert_type(s.SessionTemplate.list_templates(), list[replies.TemplateItem])
-    assert_type(a.SessionTemplate.list_templates(), CallFuture[list[replies.TemplateItem]])
+    assert_type(s.SessionTemplate.list_templates(), list[compute_replies.TemplateItem])
+    assert_type(a.SessionTemplate.list_templates(), CallFuture[list[compute_replies.TemplateItem]])
     assert_type(s.SessionTemplate(ONE).get(), str)
     assert_type(a.SessionTemplate(ONE).get(), CallFuture[str])
     assert_type(s.SessionTemplate(ONE).put("kind: x"), replies.Success)
@@ -589,10 +596,10 @@ def user(s: Session, a: AsyncSession) -> None:
     assert_type(a.User.detail(), CallFuture[dict[str, Any] | None])
     assert_type(s.User.detail_by_uuid(), dict[str, Any] | None)
     assert_type(a.User.detail_by_uuid(), CallFuture[dict[str, Any] | None])
-    assert_type(s.User.create("d", "me@example.com", "secret"), replies.UserResult)
-    assert_type(a.User.create("d", "me@example.com", "secret"), CallFuture[replies.UserResult])
-    assert_type(s.User.update("me@example.com", full_name="Me"), replies.UserResult)
-    assert_type(a.User.update("me@example.com", full_name="Me"), CallFuture[replies.UserResult])
+    assert_type(s.User.create("d", "me@example.com", "secret"), account_replies.UserResult)
+    assert_type(a.User.create("d", "me@example.com", "secret"), CallFuture[account_replies.UserResult])
+    assert_type(s.User.update("me@example.com", full_name="Me"), account_replies.UserResult)
+    assert_type(a.User.update("me@example.com", full_name="Me"), CallFuture[account_replies.UserResult])
     assert_type(s.User.delete("me@example.com"), replies.MutationResult)
     assert_type(a.User.delete("me@example.com"), CallFuture[replies.MutationResult])
     assert_type(s.User.purge("me@example.com"), replies.MutationResult)
@@ -605,8 +612,8 @@ def user_resource_policy(s: Session, a: AsyncSession) -> None:
     assert_type(a.UserResourcePolicy.list(), CallFuture[list[dict[str, Any]]])
     assert_type(s.UserResourcePolicy.detail(), dict[str, Any] | None)
     assert_type(a.UserResourcePolicy.detail(), CallFuture[dict[str, Any] | None])
-    assert_type(s.UserResourcePolicy.create("p"), replies.ResourcePolicyResult)
-    assert_type(a.UserResourcePolicy.create("p"), CallFuture[replies.ResourcePolicyResult])
+    assert_type(s.UserResourcePolicy.create("p"), account_replies.ResourcePolicyResult)
+    assert_type(a.UserResourcePolicy.create("p"), CallFuture[account_replies.ResourcePolicyResult])
     assert_type(
         s.UserResourcePolicy.update(
             "p", max_quota_scope_size=0, max_vfolder_count=0, max_session_count_per_model_session=5
@@ -625,22 +632,22 @@ def user_resource_policy(s: Session, a: AsyncSession) -> None:
 
 def vfolder(s: Session, a: AsyncSession) -> None:
     """VFolder."""
-    assert_type(s.VFolder.create("f"), vfolder_replies.NewFolder)
-    assert_type(a.VFolder.create("f"), CallFuture[vfolder_replies.NewFolder])
-    assert_type(s.VFolder("f").info(), vfolder_replies.FolderInfo)
-    assert_type(a.VFolder("f").info(), CallFuture[vfolder_replies.FolderInfo])
+    assert_type(s.VFolder.create("f"), folder_replies.NewFolder)
+    assert_type(a.VFolder.create("f"), CallFuture[folder_replies.NewFolder])
+    assert_type(s.VFolder("f").info(), folder_replies.FolderInfo)
+    assert_type(a.VFolder("f").info(), CallFuture[folder_replies.FolderInfo])
     assert_type(s.VFolder("f").rename("g"), str)
     assert_type(a.VFolder("f").rename("g"), CallFuture[str])
     assert_type(s.VFolder("f").update_options(), str)
     assert_type(a.VFolder("f").update_options(), CallFuture[str])
-    assert_type(s.VFolder("f").clone("g"), vfolder_replies.NewFolder)
-    assert_type(a.VFolder("f").clone("g"), CallFuture[vfolder_replies.NewFolder])
+    assert_type(s.VFolder("f").clone("g"), folder_replies.NewFolder)
+    assert_type(a.VFolder("f").clone("g"), CallFuture[folder_replies.NewFolder])
     assert_type(s.VFolder("f").delete(), dict[str, Any])
     assert_type(a.VFolder("f").delete(), CallFuture[dict[str, Any]])
     assert_type(s.VFolder.delete_by_id(ONE), dict[str, Any])
     assert_type(a.VFolder.delete_by_id(ONE), CallFuture[dict[str, Any]])
-    assert_type(s.VFolder.list(), list[vfolder_replies.FolderItem])
-    assert_type(a.VFolder.list(), CallFuture[list[vfolder_replies.FolderItem]])
+    assert_type(s.VFolder.list(), list[folder_replies.FolderItem])
+    assert_type(a.VFolder.list(), CallFuture[list[folder_replies.FolderItem]])
     assert_type(s.VFolder.paginated_list(), PaginatedResult)
     assert_type(a.VFolder.paginated_list(), CallFuture[PaginatedResult])
     assert_type(s.VFolder.paginated_own_list(), PaginatedResult)
@@ -651,8 +658,8 @@ def vfolder(s: Session, a: AsyncSession) -> None:
     assert_type(a.VFolder.paginated_project_list(), CallFuture[PaginatedResult])
     assert_type(s.VFolder("f").mkdir("a"), str)
     assert_type(a.VFolder("f").mkdir("a"), CallFuture[str])
-    assert_type(s.VFolder("f").list_files(), vfolder_replies.FolderFiles)
-    assert_type(a.VFolder("f").list_files(), CallFuture[vfolder_replies.FolderFiles])
+    assert_type(s.VFolder("f").list_files(), folder_replies.FolderFiles)
+    assert_type(a.VFolder("f").list_files(), CallFuture[folder_replies.FolderFiles])
     assert_type(s.VFolder("f").rename_file("a/b.txt", "c.txt"), dict[str, Any])
     assert_type(a.VFolder("f").rename_file("a/b.txt", "c.txt"), CallFuture[dict[str, Any]])
     assert_type(s.VFolder("f").move_file("a/b.txt", "c/b.txt"), dict[str, Any])
@@ -663,55 +670,55 @@ def vfolder(s: Session, a: AsyncSession) -> None:
     assert_type(a.VFolder("f").upload(["one.txt"]), CallFuture[list[str]])
     assert_type(s.VFolder("f").download(["a.txt"]), list[str])
     assert_type(a.VFolder("f").download(["a.txt"]), CallFuture[list[str]])
-    assert_type(s.VFolder("f").request_download("a.txt"), vfolder_replies.DownloadTicket)
-    assert_type(a.VFolder("f").request_download("a.txt"), CallFuture[vfolder_replies.DownloadTicket])
-    assert_type(s.VFolder("f").invite("rw", ["you@example.com"]), vfolder_replies.Invited)
-    assert_type(a.VFolder("f").invite("rw", ["you@example.com"]), CallFuture[vfolder_replies.Invited])
-    assert_type(s.VFolder.invitations(), vfolder_replies.Invitations)
-    assert_type(a.VFolder.invitations(), CallFuture[vfolder_replies.Invitations])
-    assert_type(s.VFolder.list_sent_invitations(), vfolder_replies.Invitations)
-    assert_type(a.VFolder.list_sent_invitations(), CallFuture[vfolder_replies.Invitations])
+    assert_type(s.VFolder("f").request_download("a.txt"), folder_replies.DownloadTicket)
+    assert_type(a.VFolder("f").request_download("a.txt"), CallFuture[folder_replies.DownloadTicket])
+    assert_type(s.VFolder("f").invite("rw", ["you@example.com"]), folder_replies.Invited)
+    assert_type(a.VFolder("f").invite("rw", ["you@example.com"]), CallFuture[folder_replies.Invited])
+    assert_type(s.VFolder.invitations(), folder_replies.Invitations)
+    assert_type(a.VFolder.invitations(), CallFuture[folder_replies.Invitations])
+    assert_type(s.VFolder.list_sent_invitations(), folder_replies.Invitations)
+    assert_type(a.VFolder.list_sent_invitations(), CallFuture[folder_replies.Invitations])
     assert_type(s.VFolder.accept_invitation(ONE), dict[str, Any])
     assert_type(a.VFolder.accept_invitation(ONE), CallFuture[dict[str, Any]])
-    assert_type(s.VFolder.update_invitation(ONE, "ro"), replies.Message)
-    assert_type(a.VFolder.update_invitation(ONE, "ro"), CallFuture[replies.Message])
+    assert_type(s.VFolder.update_invitation(ONE, "ro"), folder_replies.Message)
+    assert_type(a.VFolder.update_invitation(ONE, "ro"), CallFuture[folder_replies.Message])
     assert_type(s.VFolder.delete_invitation(inv_id=ONE), dict[str, Any])
     assert_type(a.VFolder.delete_invitation(inv_id=ONE), CallFuture[dict[str, Any]])
-    assert_type(s.VFolder("f").leave(), replies.Message)
-    assert_type(a.VFolder("f").leave(), CallFuture[replies.Message])
-    assert_type(s.VFolder("f").share("rw", ["you@example.com"]), vfolder_replies.SharedEmails)
-    assert_type(a.VFolder("f").share("rw", ["you@example.com"]), CallFuture[vfolder_replies.SharedEmails])
-    assert_type(s.VFolder("f").unshare(["you@example.com"]), vfolder_replies.UnsharedEmails)
-    assert_type(a.VFolder("f").unshare(["you@example.com"]), CallFuture[vfolder_replies.UnsharedEmails])
-    assert_type(s.VFolder.list_shared_vfolders(), vfolder_replies.SharedFolders)
-    assert_type(a.VFolder.list_shared_vfolders(), CallFuture[vfolder_replies.SharedFolders])
-    assert_type(s.VFolder.shared_vfolder_info(ONE), vfolder_replies.SharedFolders)
-    assert_type(a.VFolder.shared_vfolder_info(ONE), CallFuture[vfolder_replies.SharedFolders])
-    assert_type(s.VFolder.update_shared_vfolder(ONE, TWO), replies.Message)
-    assert_type(a.VFolder.update_shared_vfolder(ONE, TWO), CallFuture[replies.Message])
-    assert_type(s.VFolder.list_hosts(), vfolder_replies.HostList)
-    assert_type(a.VFolder.list_hosts(), CallFuture[vfolder_replies.HostList])
-    assert_type(s.VFolder.list_all_hosts(), vfolder_replies.HostList)
-    assert_type(a.VFolder.list_all_hosts(), CallFuture[vfolder_replies.HostList])
+    assert_type(s.VFolder("f").leave(), folder_replies.Message)
+    assert_type(a.VFolder("f").leave(), CallFuture[folder_replies.Message])
+    assert_type(s.VFolder("f").share("rw", ["you@example.com"]), folder_replies.SharedEmails)
+    assert_type(a.VFolder("f").share("rw", ["you@example.com"]), CallFuture[folder_replies.SharedEmails])
+    assert_type(s.VFolder("f").unshare(["you@example.com"]), folder_replies.UnsharedEmails)
+    assert_type(a.VFolder("f").unshare(["you@example.com"]), CallFuture[folder_replies.UnsharedEmails])
+    assert_type(s.VFolder.list_shared_vfolders(), folder_replies.SharedFolders)
+    assert_type(a.VFolder.list_shared_vfolders(), CallFuture[folder_replies.SharedFolders])
+    assert_type(s.VFolder.shared_vfolder_info(ONE), folder_replies.SharedFolders)
+    assert_type(a.VFolder.shared_vfolder_info(ONE), CallFuture[folder_replies.SharedFolders])
+    assert_type(s.VFolder.update_shared_vfolder(ONE, TWO), folder_replies.Message)
+    assert_type(a.VFolder.update_shared_vfolder(ONE, TWO), CallFuture[folder_replies.Message])
+    assert_type(s.VFolder.list_hosts(), folder_replies.HostList)
+    assert_type(a.VFolder.list_hosts(), CallFuture[folder_replies.HostList])
+    assert_type(s.VFolder.list_all_hosts(), folder_replies.HostList)
+    assert_type(a.VFolder.list_all_hosts(), CallFuture[folder_replies.HostList])
     assert_type(s.VFolder.list_allowed_types(), list[str])
     assert_type(a.VFolder.list_allowed_types(), CallFuture[list[str]])
     assert_type(s.VFolder.get_performance_metric("local:volume1"), dict[str, Any])
     assert_type(a.VFolder.get_performance_metric("local:volume1"), CallFuture[dict[str, Any]])
-    assert_type(s.VFolder.get_fstab_contents(), vfolder_replies.FstabContents)
-    assert_type(a.VFolder.get_fstab_contents(), CallFuture[vfolder_replies.FstabContents])
-    assert_type(s.VFolder.list_mounts(), vfolder_replies.FolderMounts)
-    assert_type(a.VFolder.list_mounts(), CallFuture[vfolder_replies.FolderMounts])
-    assert_type(s.VFolder.mount_host("vol", "10.0.0.1:/vol"), vfolder_replies.MountOutcome)
-    assert_type(a.VFolder.mount_host("vol", "10.0.0.1:/vol"), CallFuture[vfolder_replies.MountOutcome])
-    assert_type(s.VFolder.umount_host("vol"), vfolder_replies.MountOutcome)
-    assert_type(a.VFolder.umount_host("vol"), CallFuture[vfolder_replies.MountOutcome])
-    assert_type(s.VFolder.get_quota("local:volume1", ONE), vfolder_replies.FolderQuota)
-    assert_type(a.VFolder.get_quota("local:volume1", ONE), CallFuture[vfolder_replies.FolderQuota])
-    assert_type(s.VFolder.update_quota("local:volume1", ONE, 1024), vfolder_replies.FolderQuota)
-    assert_type(a.VFolder.update_quota("local:volume1", ONE, 1024), CallFuture[vfolder_replies.FolderQuota])
-    assert_type(s.VFolder.get_usage("local:volume1", ONE), vfolder_replies.FolderUsage)
-    assert_type(a.VFolder.get_usage("local:volume1", ONE), CallFuture[vfolder_replies.FolderUsage])
-    assert_type(s.VFolder.get_used_bytes("local:volume1", ONE), vfolder_replies.FolderUsedBytes)
-    assert_type(a.VFolder.get_used_bytes("local:volume1", ONE), CallFuture[vfolder_replies.FolderUsedBytes])
+    assert_type(s.VFolder.get_fstab_contents(), folder_replies.FstabContents)
+    assert_type(a.VFolder.get_fstab_contents(), CallFuture[folder_replies.FstabContents])
+    assert_type(s.VFolder.list_mounts(), folder_replies.FolderMounts)
+    assert_type(a.VFolder.list_mounts(), CallFuture[folder_replies.FolderMounts])
+    assert_type(s.VFolder.mount_host("vol", "10.0.0.1:/vol"), folder_replies.MountOutcome)
+    assert_type(a.VFolder.mount_host("vol", "10.0.0.1:/vol"), CallFuture[folder_replies.MountOutcome])
+    assert_type(s.VFolder.umount_host("vol"), folder_replies.MountOutcome)
+    assert_type(a.VFolder.umount_host("vol"), CallFuture[folder_replies.MountOutcome])
+    assert_type(s.VFolder.get_quota("local:volume1", ONE), folder_replies.FolderQuota)
+    assert_type(a.VFolder.get_quota("local:volume1", ONE), CallFuture[folder_replies.FolderQuota])
+    assert_type(s.VFolder.update_quota("local:volume1", ONE, 1024), folder_replies.FolderQuota)
+    assert_type(a.VFolder.update_quota("local:volume1", ONE, 1024), CallFuture[folder_replies.FolderQuota])
+    assert_type(s.VFolder.get_usage("local:volume1", ONE), folder_replies.FolderUsage)
+    assert_type(a.VFolder.get_usage("local:volume1", ONE), CallFuture[folder_replies.FolderUsage])
+    assert_type(s.VFolder.get_used_bytes("local:volume1", ONE), folder_replies.FolderUsedBytes)
+    assert_type(a.VFolder.get_used_bytes("local:volume1", ONE), CallFuture[folder_replies.FolderUsedBytes])
     assert_type(s.VFolder.change_vfolder_ownership(ONE, "you@example.com"), dict[str, Any])
     assert_type(a.VFolder.change_vfolder_ownership(ONE, "you@example.com"), CallFuture[dict[str, Any]])
