@@ -17,7 +17,7 @@ from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument, type_of
 from ai.backend.client.functions import current
 from ai.backend.client.functions.base import Async, M, Sync
-from ai.backend.client.functions.streams.stream import Plan
+from ai.backend.client.functions.streams.stream import StreamSpec
 from ai.backend.client.progress import ProgressListener
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions.batch import Batch
@@ -128,7 +128,7 @@ class BaseSession(Proxies[M]):
             future.cancel()
             raise
 
-    def _stream(self, plan: Plan) -> StreamDriver[Any]:
+    def _stream(self, plan: StreamSpec) -> StreamDriver[Any]:
         """The running side of a stream, not yet open."""
         return self._core.open_runtime().streams.make(plan, self._options)
 

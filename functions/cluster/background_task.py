@@ -13,7 +13,7 @@ import uuid
 
 from ai.backend.client.functions.base import BaseFunction, M
 from ai.backend.client.functions.current import session_of
-from ai.backend.client.functions.streams.events import EventsPlan, SSEResponse
+from ai.backend.client.functions.streams.events import EventsSpec, SSEResponse
 from ai.backend.client.functions.streams.stream import NO_TYPE
 from ai.backend.client.functions.toolkit import inputs
 from ai.backend.client.functions.toolkit.generations import V5, require_version
@@ -53,8 +53,8 @@ class BackgroundTask(BaseFunction[M]):
         When it is opened: 404 or 500 for an unknown task. :class:`BackendAPIVersionError` on servers older than
         v5.20191215. ``GET /events/background-task`` with query ``taskId``.
         """
-        plan = EventsPlan(function="listen_events", actor=type(self).__name__, request=self._request)
-        return SSEResponse(session_of(self), plan)
+        spec = EventsSpec(function="listen_events", actor=type(self).__name__, request=self._request)
+        return SSEResponse(session_of(self), spec)
 
     def _request(self) -> Request:
         require_version(session_of(self).api_version, V5, "listening to background tasks")

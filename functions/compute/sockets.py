@@ -23,7 +23,7 @@ from ai.backend.client.functions.base import M, Recipe
 from ai.backend.client.functions.compute.execution import WAITING, given_up, is_over, run_body
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.streams.stream import Reading, stream_function
-from ai.backend.client.functions.streams.websocket import Parting, WebSocketResponse, WSMessage, json_of
+from ai.backend.client.functions.streams.websocket import GracefulShutdown, WebSocketResponse, WSMessage, json_of
 from ai.backend.client.functions.toolkit import inputs
 
 __all__ = ["StreamExecute", "StreamPty"]
@@ -118,7 +118,7 @@ class StreamPty(WebSocketResponse[M]):
         return WebSocketResponse.send_json.start(self, fields)
 
 
-def execute_greeting(code: str, mode: str, opts: Mapping[str, Any] | None) -> str:
+def execute_message(code: str, mode: str, opts: Mapping[str, Any] | None) -> str:
     """The first message of an execute socket.
 
     Raises:
@@ -146,7 +146,7 @@ def result_of(message: WSMessage) -> dict[str, Any]:
     return result
 
 
-def interrupting(kernel: SessionIdentity[Any]) -> Parting:
+def interrupting(kernel: SessionIdentity[Any]) -> GracefulShutdown:
     """How to leave a run before its end.
 
     It has to be interrupted, since the server would let it go on, and then listened to until it has ended: a run whose
@@ -156,7 +156,7 @@ def interrupting(kernel: SessionIdentity[Any]) -> Parting:
     def interrupt() -> Recipe[None]:
         yield request_about(kernel, "POST", "/interrupt")
 
-    return Parting(recipe=interrupt, is_over=_is_last, answer=_unblock)
+    return GracefulShutdown(recipe=interrupt, is_over=_is_last, answer=_unblock)
 
 
 def _is_last(message: WSMessage) -> bool:

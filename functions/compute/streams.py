@@ -27,13 +27,13 @@ from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import M, Recipe, api_function
 from ai.backend.client.functions.compute import run as kernel_run
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
-from ai.backend.client.functions.compute.sockets import StreamExecute, StreamPty, execute_greeting, interrupting
+from ai.backend.client.functions.compute.sockets import StreamExecute, StreamPty, execute_message, interrupting
 from ai.backend.client.functions.current import session_of
-from ai.backend.client.functions.streams.byte_stream import BytesPlan, ByteStream
-from ai.backend.client.functions.streams.events import EventsPlan, SSEResponse
+from ai.backend.client.functions.streams.byte_stream import BytesSpec, ByteStream
+from ai.backend.client.functions.streams.events import EventsSpec, SSEResponse
 from ai.backend.client.functions.streams.stream import NO_TYPE
-from ai.backend.client.functions.streams.tunnel import Tunnel, TunnelPlan
-from ai.backend.client.functions.streams.websocket import WebSocketPlan
+from ai.backend.client.functions.streams.tunnel import Tunnel, TunnelSpec
+from ai.backend.client.functions.streams.websocket import WebSocketSpec
 from ai.backend.client.functions.toolkit import inputs
 from ai.backend.client.functions.toolkit.generations import V5, V6, require_version
 from ai.backend.client.request import Request
@@ -81,8 +81,8 @@ class KernelStreams(SessionIdentity[M]):
 
     def _events(self, scope: str, function: str) -> SSEResponse[M]:
         kernel = self._identity()
-        plan = EventsPlan(function=function, actor=type(self).__name__, request=lambda: events_request(kernel, scope))
-        return SSEResponse(session_of(self), plan)
+        spec = EventsSpec(function=function, actor=type(self).__name__, request=lambda: events_request(kernel, scope))
+        return SSEResponse(session_of(self), spec)
 
     def stream_execute(
         self, code: str = "", *, mode: str = "query", opts: Mapping[str, Any] | None = None
@@ -103,14 +103,14 @@ class KernelStreams(SessionIdentity[M]):
         When it is opened: 404 for an unknown session. From v6 on the server ignores ``owner_access_key`` here.
         """
         kernel = self._identity()
-        plan = WebSocketPlan(
+        spec = WebSocketSpec(
             function="stream_execute",
             actor=type(self).__name__,
             request=lambda: request_about(kernel, "GET", "/execute", area="/stream", content_type=NO_TYPE),
-            greeting=execute_greeting(code, mode, opts),
-            parting=interrupting(kernel),
+            first_message=execute_message(code, mode, opts),
+            shutdown=interrupting(kernel),
         )
-        return StreamExecute(session_of(self), plan)
+        return StreamExecute(session_of(self), spec)
 
     def stream_pty(self) -> StreamPty[M]:
         """Open the session's terminal over a WebSocket.
@@ -121,12 +121,12 @@ class KernelStreams(SessionIdentity[M]):
         When it is opened: 404 for an unknown session. From v6 on the server ignores ``owner_access_key`` here.
         """
         kernel = self._identity()
-        plan = WebSocketPlan(
+        spec = WebSocketSpec(
             function="stream_pty",
             actor=type(self).__name__,
             request=lambda: request_about(kernel, "GET", "/pty", area="/stream", content_type=NO_TYPE),
         )
-        return StreamPty(session_of(self), plan)
+        return StreamPty(session_of(self), spec)
 
     def tunnel(
         self,
@@ -170,7 +170,7 @@ class KernelStreams(SessionIdentity[M]):
         )
         suffix = f"/{inputs.choice('protocol', protocol, PROTOCOLS)}proxy"
         kernel = self._identity()
-        plan = TunnelPlan(
+        spec = TunnelSpec(
             function="tunnel",
             actor=type(self).__name__,
             request=lambda: request_about(
@@ -180,7 +180,7 @@ class KernelStreams(SessionIdentity[M]):
             host=_numeric("host", host),
             port=inputs.whole("port", port, 0, ANY_PORT),
         )
-        return Tunnel(session_of(self), plan)
+        return Tunnel(session_of(self), spec)
 
     @api_function
     def stream_app_info(self) -> Recipe[list[dict[str, Any]]]:
@@ -217,13 +217,13 @@ class KernelStreams(SessionIdentity[M]):
         """
         params = {"taskId": inputs.uuid_text("task_id", task_id)}
         session = session_of(cls)
-        plan = BytesPlan(
+        spec = BytesSpec(
             function="get_task_logs",
             actor=cls.__name__,
             request=lambda: Request("GET", f"/{get_naming(session.api_version, 'path')}/_/logs", params=params),
             chunk_size=inputs.count("chunk_size", chunk_size),
         )
-        return ByteStream(session, plan)
+        return ByteStream(session, spec)
 
     run = kernel_run.api_run_function(kernel_run.run)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ai.backend.client.functions.base import M
-from ai.backend.client.functions.streams.stream import Plan, Stream
+from ai.backend.client.functions.streams.stream import Stream, StreamSpec
 
-__all__ = ["ByteStream", "BytesPlan"]
+__all__ = ["ByteStream", "BytesSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BytesPlan(Plan):
+class BytesSpec(StreamSpec):
     """A body.
 
     Attributes:

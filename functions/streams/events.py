@@ -8,17 +8,17 @@ from typing import Protocol, Self, cast
 
 from ai.backend.client.functions.base import M
 from ai.backend.client.functions.streams.sse import SSEMessage
-from ai.backend.client.functions.streams.stream import Plan, Stream, StreamRequest
+from ai.backend.client.functions.streams.stream import Stream, StreamRequest, StreamSpec
 from ai.backend.client.request import Request
 
-__all__ = ["EventsPlan", "SSEContextManager", "SSEMessage", "SSEResponse"]
+__all__ = ["EventsSpec", "SSEContextManager", "SSEMessage", "SSEResponse"]
 
 LAST_EVENT = "server_close"
 """Type of the event after which Backend.AI closes for good: the client must not connect again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventsPlan(Plan):
+class EventsSpec(StreamSpec):
     """An event stream.
 
     Attributes:
@@ -47,13 +47,13 @@ class SSEResponse(Stream[M, SSEMessage]):
     @classmethod
     def of_request(cls, request: Request, reconnect: bool) -> Self:
         """See :meth:`Request.connect_events <ai.backend.client.request.Request.connect_events>`."""
-        plan = EventsPlan(
+        spec = EventsSpec(
             function="connect_events",
             actor="Request",
             request=lambda: StreamRequest(request, None, content_type=""),
             reconnect=reconnect,
         )
-        return cls(request.session, plan)
+        return cls(request.session, spec)
 
     @property
     def last_event_id(self) -> str:
@@ -63,7 +63,7 @@ class SSEResponse(Stream[M, SSEMessage]):
 
     @property
     def reconnects(self) -> int:
-        """How many times the connection was lost and made anew. Events may be missing each time."""
+        """How many times the connection was lost and made again. Events may be missing each time."""
         driver = cast("_EventsDriver | None", self._made)
         return 0 if driver is None else driver.reconnects
 

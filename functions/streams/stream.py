@@ -26,7 +26,7 @@ from ai.backend.client.exceptions import StreamClosed
 from ai.backend.client.functions.base import Async, M, Sync
 from ai.backend.client.request import Request, Response
 
-__all__ = ["Plan", "Reading", "Stream", "StreamFunction", "StreamLife", "StreamRequest", "stream_function"]
+__all__ = ["Reading", "Stream", "StreamFunction", "StreamLife", "StreamRequest", "StreamSpec", "stream_function"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +40,7 @@ MAX_MESSAGE = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StreamSpec:
     """What a stream is made from. Each kind of stream has a subclass; a session knows how to run it.
 
     Attributes:
@@ -88,7 +88,7 @@ class Driver(Protocol):
     error: BaseException | None
 
     def open(self) -> CallFuture[None]:
-        """Open the stream, once. Cancelling the future closes the stream, whoever else opens it."""
+        """Open the stream, once. Cancelling the future closes the stream, also if another caller opens it."""
         ...
 
     def take(self, read: Callable[[Any], V]) -> CallFuture[V]:
@@ -96,15 +96,15 @@ class Driver(Protocol):
         ...
 
     def close(self) -> CallFuture[None]:
-        """Close; the future tells when nothing is left of it."""
+        """Close; the future ends when nothing is left of it."""
         ...
 
     def drop(self) -> None:
-        """:meth:`close` for a stream that nobody holds any more."""
+        """:meth:`close` for a stream that has been collected."""
 
 
 def _drop(driver: weakref.ref[Driver]) -> None:
-    """Nobody holds the stream any more. Its session holds the running side as long as there is something to close."""
+    """The stream has been collected. Its session holds the running side as long as there is something to close."""
     running = driver()
     if running is not None:
         running.drop()
@@ -151,20 +151,20 @@ class StreamLife(Generic[M]):
 
     Args:
         session: The session.
-        plan: What to open.
+        spec: What to open.
 
     Attributes:
         session: See above.
     """
 
-    def __init__(self, session: Any, plan: Plan) -> None:
+    def __init__(self, session: Any, spec: StreamSpec) -> None:
         self.session = session
-        self._plan = plan
+        self._spec = spec
         self._closed_unopened = False
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "new" if self._made is None else "open"
-        return f"<{type(self).__name__} {self._plan.actor}.{self._plan.function} {state}>"
+        return f"<{type(self).__name__} {self._spec.actor}.{self._spec.function} {state}>"
 
     @property
     def _made(self) -> Driver | None:
@@ -176,18 +176,18 @@ class StreamLife(Generic[M]):
         if driver is None:
             if self._closed_unopened:
                 raise StreamClosed("the stream was closed before it was opened")
-            made: Driver = self.session._stream(self._plan)
+            made: Driver = self.session._stream(self._spec)
             driver = self.__dict__.setdefault("_lazy_driver", made)
             if driver is made:
                 # Weakly: the traceback of its error may lead back here, and then neither would ever be collected.
                 weakref.finalize(self, _drop, weakref.ref(made)).atexit = False
-            if self._closed_unopened:  # meanwhile, and whoever closed may not have seen the driver
+            if self._closed_unopened:  # meanwhile, by a caller who may not have seen the driver
                 driver.drop()
         return driver
 
     @property
     def closed(self) -> bool:
-        """Whether the stream has ended, whoever ended it."""
+        """Whether the stream has ended, by either side."""
         driver = self._made
         return self._closed_unopened if driver is None else driver.is_over
 
@@ -213,7 +213,8 @@ class StreamLife(Generic[M]):
     def close(self) -> CallFuture[None]:
         """Close the stream and wait until its connection is gone, about a second at most.
 
-        Readers that wait are told at once; what they have not read is dropped. Any thread; may be repeated.
+        Readers that wait get :class:`StreamClosed` at once; what they have not read is dropped. Any thread; may be
+        repeated.
         """
         self._closed_unopened = True  # first; see _driver
         driver = self._made

@@ -8,13 +8,13 @@ from typing import Any, Protocol, cast
 
 from ai.backend.client.exceptions import StreamClosed
 from ai.backend.client.functions.base import M
-from ai.backend.client.functions.streams.stream import Plan, StreamLife
+from ai.backend.client.functions.streams.stream import StreamLife, StreamSpec
 
-__all__ = ["Tunnel", "TunnelPlan"]
+__all__ = ["Tunnel", "TunnelSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TunnelPlan(Plan):
+class TunnelSpec(StreamSpec):
     """A tunnel.
 
     Attributes:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Protocol, Self, cast
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
 from ai.backend.client.functions.base import M
-from ai.backend.client.functions.streams.stream import MAX_MESSAGE, Plan, Stream, StreamRequest, stream_function
+from ai.backend.client.functions.streams.stream import MAX_MESSAGE, Stream, StreamRequest, StreamSpec, stream_function
 from ai.backend.client.request import ExtendedJSONEncoder, Request
 
-__all__ = ["WSMessage", "WSMsgType", "WebSocketContextManager", "WebSocketPlan", "WebSocketResponse"]
+__all__ = ["WSMessage", "WSMsgType", "WebSocketContextManager", "WebSocketResponse", "WebSocketSpec"]
 
 
 class WSMsgType(enum.IntEnum):
@@ -48,13 +48,13 @@ class WSMessage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parting:
+class GracefulShutdown:
     """How to leave a server that has something under way.
 
     Attributes:
-        recipe: Makes the recipe that tells it.
+        recipe: Makes the recipe that asks the server to stop.
         is_over: Whether a message says that nothing is under way any more. The socket is closed behind it: between
-            us and the server may be a proxy that does not tell of the server's close, as the web server does not.
+            us and the server may be a proxy that does not pass the server's close on, as the web server does not.
         answer: What to send then, to a server whose latest message waits for us; None: it does not wait.
     """
 
@@ -64,18 +64,18 @@ class Parting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebSocketPlan(Plan):
+class WebSocketSpec(StreamSpec):
     """A WebSocket.
 
     Attributes:
-        greeting: Text sent first.
-        parting: What to do when the socket is closed from this side before its work is done; None: just close.
+        first_message: Text sent first.
+        shutdown: What to do when the socket is closed from this side before its work is done; None: just close.
         max_message: Bytes that a message may have, decompressed.
         compress: Whether to offer compression.
     """
 
-    greeting: str | None = None
-    parting: Parting | None = None
+    first_message: str | None = None
+    shutdown: GracefulShutdown | None = None
     max_message: int = MAX_MESSAGE
     compress: bool = True
 
@@ -102,10 +102,10 @@ class WebSocketResponse(Stream[M, WSMessage]):
     @classmethod
     def of_request(cls, request: Request, on_enter: Callable[[Any], Any] | None) -> Self:
         """See :meth:`Request.connect_websocket <ai.backend.client.request.Request.connect_websocket>`."""
-        plan = WebSocketPlan(
+        spec = WebSocketSpec(
             function="connect_websocket", actor="Request", request=lambda: StreamRequest(request, None, content_type="")
         )
-        socket = cls(request.session, plan)
+        socket = cls(request.session, spec)
         socket._on_enter = on_enter
         return socket
 

@@ -223,7 +223,7 @@ def returning(name: str, fields: Fields, known: FieldSet | None = None) -> str:
 
     Args:
         name: The result's field, for example ``domain``.
-        fields: What to tell about it.
+        fields: What to return of it.
         known: The fields that it has, to check ``fields`` with.
 
     Raises:

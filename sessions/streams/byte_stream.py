@@ -9,7 +9,7 @@ from typing import Any
 from urllib3.exceptions import ProtocolError
 
 from ai.backend.client.actors.call import Options
-from ai.backend.client.functions.streams.byte_stream import BytesPlan
+from ai.backend.client.functions.streams.byte_stream import BytesSpec
 from ai.backend.client.sessions.streams.driver import StreamDriver
 from ai.backend.client.sessions.wire.pool import MalformedAnswer
 
@@ -17,7 +17,7 @@ from ai.backend.client.sessions.wire.pool import MalformedAnswer
 class BytesDriver(StreamDriver[bytes]):
     """A body that is being read."""
 
-    def __init__(self, streams: Any, plan: BytesPlan, options: Options) -> None:
+    def __init__(self, streams: Any, plan: BytesSpec, options: Options) -> None:
         super().__init__(streams, plan, options)
         self._chunk_size = plan.chunk_size
 

@@ -24,7 +24,7 @@ from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.actors.hub import allocate_lock, monotonic
 from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.exceptions import ActorCrashed, BackendError, InvalidReply, SessionClosed, StreamClosed
-from ai.backend.client.functions.streams.stream import Plan, StreamRequest
+from ai.backend.client.functions.streams.stream import StreamRequest, StreamSpec
 from ai.backend.client.request import Response
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 
@@ -68,7 +68,7 @@ class StreamDriver(Generic[T]):
         self._streams = streams
         self._owner = streams.owner
         self._hub = streams.hub
-        self._plan: Plan = plan
+        self._plan: StreamSpec = plan
         self._options = options
         self._channel: Channel[T] = Channel(self._hub, self._owner, self.size_of)
         self._state = State.NEW

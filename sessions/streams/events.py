@@ -18,7 +18,7 @@ from ai.backend.client.exceptions import (
     ReadTimeout,
     StreamClosed,
 )
-from ai.backend.client.functions.streams.events import LAST_EVENT, EventsPlan
+from ai.backend.client.functions.streams.events import LAST_EVENT, EventsSpec
 from ai.backend.client.functions.streams.sse import EventParser, SSEMessage
 from ai.backend.client.functions.streams.stream import MAX_MESSAGE
 from ai.backend.client.sessions.streams.byte_stream import body_reader, set_silence
@@ -53,7 +53,7 @@ class EventsDriver(StreamDriver[SSEMessage]):
         reconnects: How many connections it had beyond the first.
     """
 
-    def __init__(self, streams: Any, plan: EventsPlan, options: Options) -> None:
+    def __init__(self, streams: Any, plan: EventsSpec, options: Options) -> None:
         super().__init__(streams, plan, options)
         self._reconnects = plan.reconnect
         self._parser = EventParser(MAX_MESSAGE)

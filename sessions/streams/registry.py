@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.hub import Hub, allocate_lock
 from ai.backend.client.exceptions import Overloaded, SessionClosed
-from ai.backend.client.functions.streams.byte_stream import BytesPlan
-from ai.backend.client.functions.streams.events import EventsPlan
-from ai.backend.client.functions.streams.stream import Plan
-from ai.backend.client.functions.streams.tunnel import TunnelPlan
-from ai.backend.client.functions.streams.websocket import WebSocketPlan
+from ai.backend.client.functions.streams.byte_stream import BytesSpec
+from ai.backend.client.functions.streams.events import EventsSpec
+from ai.backend.client.functions.streams.stream import StreamSpec
+from ai.backend.client.functions.streams.tunnel import TunnelSpec
+from ai.backend.client.functions.streams.websocket import WebSocketSpec
 from ai.backend.client.sessions.streams.byte_stream import BytesDriver
 from ai.backend.client.sessions.streams.driver import StreamDriver
 from ai.backend.client.sessions.streams.events import EventsDriver
@@ -22,11 +22,11 @@ from ai.backend.client.sessions.streams.websocket import SocketDriver
 if TYPE_CHECKING:
     from ai.backend.client.sessions.runtime import Runtime
 
-DRIVERS: Final[Mapping[type[Plan], type[StreamDriver[Any]]]] = {
-    BytesPlan: BytesDriver,
-    EventsPlan: EventsDriver,
-    TunnelPlan: TunnelDriver,
-    WebSocketPlan: SocketDriver,
+DRIVERS: Final[Mapping[type[StreamSpec], type[StreamDriver[Any]]]] = {
+    BytesSpec: BytesDriver,
+    EventsSpec: EventsDriver,
+    TunnelSpec: TunnelDriver,
+    WebSocketSpec: SocketDriver,
 }
 """What runs which plan."""
 
@@ -51,7 +51,7 @@ class Streams:
     def __len__(self) -> int:
         return len(self._open)
 
-    def make(self, plan: Plan, options: Options) -> StreamDriver[Any]:
+    def make(self, plan: StreamSpec, options: Options) -> StreamDriver[Any]:
         """The running side of a stream, not yet open.
 
         Args:

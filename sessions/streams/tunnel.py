@@ -12,8 +12,8 @@ from ai.backend.client.actors.hub import Timer, monotonic
 from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.actors.sockets import HubSocket, Listener
 from ai.backend.client.exceptions import BackendError, InvalidArgument, StreamClosed
-from ai.backend.client.functions.streams.tunnel import TunnelPlan
-from ai.backend.client.functions.streams.websocket import WebSocketPlan, WSMessage
+from ai.backend.client.functions.streams.tunnel import TunnelSpec
+from ai.backend.client.functions.streams.websocket import WebSocketSpec, WSMessage
 from ai.backend.client.sessions.streams.driver import CHUNK, CLOSED_HERE, State, StreamDriver
 from ai.backend.client.sessions.streams.websocket import OUTGOING_HIGH, SocketDriver
 
@@ -40,7 +40,7 @@ class RelayDriver(SocketDriver):
     """
 
     def __init__(
-        self, streams: Any, plan: WebSocketPlan, options: Options, tunnel: TunnelDriver, local: HubSocket
+        self, streams: Any, plan: WebSocketSpec, options: Options, tunnel: TunnelDriver, local: HubSocket
     ) -> None:
         super().__init__(streams, plan, options)
         self._tunnel = tunnel
@@ -123,7 +123,7 @@ class TunnelDriver(StreamDriver[NoReturn]):
         last_error: Why the latest connection broke that did.
     """
 
-    def __init__(self, streams: Any, plan: TunnelPlan, options: Options) -> None:
+    def __init__(self, streams: Any, plan: TunnelSpec, options: Options) -> None:
         super().__init__(streams, plan, options)
         self._tunnel_plan = plan
         self._listener: Listener | None = None
@@ -155,7 +155,7 @@ class TunnelDriver(StreamDriver[NoReturn]):
         self.address = self._listener.address
 
     def _accepted(self, local: HubSocket) -> None:
-        plan = WebSocketPlan(
+        plan = WebSocketSpec(
             function=self._plan.function, actor=self._plan.actor, request=self._plan.request, compress=False
         )
         relay = RelayDriver(self._streams, plan, self._options, self, local)

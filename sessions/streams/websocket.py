@@ -30,7 +30,7 @@ from ai.backend.client.exceptions import (
     ReadTimeout,
     StreamClosed,
 )
-from ai.backend.client.functions.streams.websocket import Parting, WebSocketPlan, WSMessage, WSMsgType
+from ai.backend.client.functions.streams.websocket import GracefulShutdown, WebSocketSpec, WSMessage, WSMsgType
 from ai.backend.client.sessions.streams.driver import CHUNK, CLOSED_HERE, State, StreamDriver
 from ai.backend.client.sessions.streams.websocket_protocol import ClientProtocol, handshake, new_protocol
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
@@ -68,7 +68,7 @@ BLOCK = 1 << 18
 class SocketDriver(StreamDriver[WSMessage]):
     """A WebSocket that runs. ``send`` and ``ping`` are for any thread."""
 
-    def __init__(self, streams: Any, plan: WebSocketPlan, options: Options) -> None:
+    def __init__(self, streams: Any, plan: WebSocketSpec, options: Options) -> None:
         super().__init__(streams, plan, options)
         self._socket_plan = plan
         self._protocol: ClientProtocol
@@ -140,12 +140,12 @@ class SocketDriver(StreamDriver[WSMessage]):
         with self._lock:
             if self._parting is not None:
                 return self._parting
-            if plan.parting is None or self._state is not State.OPEN or (last and plan.parting.is_over(last)):
+            if plan.shutdown is None or self._state is not State.OPEN or (last and plan.shutdown.is_over(last)):
                 return None
             parted = self._parting = CallFuture[None]()
         self._channel.close(StreamClosed(CLOSED_HERE))  # what still comes is for nobody
         try:
-            call = self._owner.submit("close", plan.actor, self._part(plan.parting), self._options, in_line=True)
+            call = self._owner.submit("close", plan.actor, self._part(plan.shutdown), self._options, in_line=True)
         except BaseException as error:
             parted.settle(None, None)
             if not isinstance(error, BackendError):  # the session is closing; Streams.start_parting came before
@@ -159,7 +159,7 @@ class SocketDriver(StreamDriver[WSMessage]):
         if self._state is not State.ENDED:
             self._parting_timer = self._hub.later(PARTING_LIMIT, call.cancel, ref=False)
 
-    def _part(self, parting: Parting) -> Generator[Any, Any, None]:
+    def _part(self, parting: GracefulShutdown) -> Generator[Any, Any, None]:
         """A recipe. It ends when the server has closed: until then the server reports to us, and does nothing else."""
         yield from parting.recipe()
         answered = None
@@ -289,9 +289,9 @@ class SocketDriver(StreamDriver[WSMessage]):
         self._heard = monotonic()
         self._start_heartbeat()
         self._ready = True
-        greeting = self._socket_plan.greeting
-        if greeting is not None:
-            self._protocol.send_text(greeting.encode())
+        first = self._socket_plan.first_message
+        if first is not None:
+            self._protocol.send_text(first.encode())
             self._flush()
         early, self._early = self._early, []
         self._outgoing_bytes -= sum(len(data) for _, data, _ in early)
@@ -340,7 +340,7 @@ class SocketDriver(StreamDriver[WSMessage]):
             parts = [*self._blocks, *self._parts]
             self._parts, self._blocks = [], []
             message = WSMessage(self._kind or WSMsgType.BINARY, parts[0] if len(parts) == 1 else self._joined(parts))
-            self._last = message if self._socket_plan.parting is not None else None
+            self._last = message if self._socket_plan.shutdown is not None else None
             self._deliver(message)
             return self._work_done(message)
         return None
@@ -350,7 +350,7 @@ class SocketDriver(StreamDriver[WSMessage]):
 
     def _work_done(self, message: WSMessage) -> StreamClosed | None:
         """Close behind a message that says that there is nothing more to come."""
-        parting = self._socket_plan.parting
+        parting = self._socket_plan.shutdown
         if parting is None or not parting.is_over(message):
             return None
         try:

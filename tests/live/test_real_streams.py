@@ -152,7 +152,7 @@ def test_events_by_scope_and_by_uuid(runtime, live_config, tokens):
         streams = {scope: kernel.listen_events(scope) for scope in ("session", "kernel")}
         for stream in streams.values():
             runtime.value(stream.open)
-        assert "sessionId" in streams["session"]._plan.request().params
+        assert "sessionId" in streams["session"]._spec.request().params
         runtime.value(kernel.destroy)
         ends = {"session": "session_terminated", "kernel": "kernel_terminated"}
         for scope, stream in streams.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ai.backend.client.exceptions import BackendAPIError, ConnectionLost, InvalidReply, ProtocolError
-from ai.backend.client.functions.streams.events import EventsPlan, SSEMessage, SSEResponse
+from ai.backend.client.functions.streams.events import EventsSpec, SSEMessage, SSEResponse
 from ai.backend.client.functions.streams.sse import EventParser
 from ai.backend.client.functions.streams.stream import MAX_MESSAGE
 from ai.backend.client.request import Request
@@ -139,13 +139,13 @@ def to_the_end(data: bytes) -> Step:
 
 
 def events_of(session, *, reconnect=False):
-    plan = EventsPlan(
+    spec = EventsSpec(
         function="test",
         actor="Test",
         request=lambda: Request("GET", "/events/session", content_type=""),
         reconnect=reconnect,
     )
-    return SSEResponse(session, plan)
+    return SSEResponse(session, spec)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ai.backend.client.exceptions import InvalidReply, ProtocolError, StreamClosed
-from ai.backend.client.functions.streams.websocket import WebSocketPlan, WebSocketResponse, WSMsgType
+from ai.backend.client.functions.streams.websocket import WebSocketResponse, WebSocketSpec, WSMsgType
 from ai.backend.client.request import Request
 from ai.backend.client.session import Session
 from support.runtimes.calling import ThreadRuntime
@@ -274,14 +274,14 @@ SHORT = [case for case in CASES if len(case.sent) < 400]
 
 
 def socket_of(session, **options):
-    plan = WebSocketPlan(
+    spec = WebSocketSpec(
         function="test",
         actor="Test",
         request=lambda: Request("GET", "/stream/session/x/execute", content_type=""),
         max_message=LIMIT,
         **options,
     )
-    return WebSocketResponse(session, plan)
+    return WebSocketResponse(session, spec)
 
 
 class Conversation:

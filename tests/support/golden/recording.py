@@ -70,13 +70,13 @@ class Recorder:
         return observed
 
     def _observing_streams(self, stream: Callable[..., Any]) -> Callable[..., Any]:
-        def observed(session: Any, plan: Any) -> Any:
-            driver = stream(session, plan)
+        def observed(session: Any, spec: Any) -> Any:
+            driver = stream(session, spec)
             start = driver.open
 
             def opening() -> Any:  # to open a stream is what calls its function
                 future = start()
-                self._add(f"{plan.actor}.{plan.function}", future, session)
+                self._add(f"{spec.actor}.{spec.function}", future, session)
                 return future
 
             driver.open = opening

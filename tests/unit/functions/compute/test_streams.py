@@ -24,7 +24,7 @@ ID = uuid.UUID("11111111-2222-3333-4444-555555555555")
 
 def opening(stream):
     """The request that opens a stream: method and path, parameters, type."""
-    request = stream._plan.request()
+    request = stream._spec.request()
     return f"{request.method} /{request.path}", dict(request.params or {}), request.content_type
 
 
@@ -115,9 +115,9 @@ def test_sockets_by_generation(kernel, version, function, suffix):
 
 def test_what_execute_says_first(kernel):
     query = kernel().stream_execute("print(1)")
-    assert json.loads(query._plan.greeting) == {"code": "print(1)", "mode": "query", "options": {}}
+    assert json.loads(query._spec.first_message) == {"code": "print(1)", "mode": "query", "options": {}}
     batch = kernel().stream_execute(mode="batch", opts={"exec": "*", "buildLog": 1})
-    assert json.loads(batch._plan.greeting) == {
+    assert json.loads(batch._spec.first_message) == {
         "code": "",
         "mode": "batch",
         "options": {"clean": None, "build": None, "buildLog": True, "exec": "*"},
@@ -181,10 +181,10 @@ def test_what_is_nested_too_deeply_is_no_json(received):
 )
 def test_how_a_run_is_left(kernel, play, value, over, answer):
     """It is interrupted, unless its latest message says that it is over, and unblocked if it waits for input."""
-    parting = kernel().stream_execute("x")._plan.parting
-    assert parting.is_over(message(value)) is over
-    assert parting.answer(message(value)) == answer
-    started = kernel().session._submit(parting.recipe())
+    shutdown = kernel().stream_execute("x")._spec.shutdown
+    assert shutdown.is_over(message(value)) is over
+    assert shutdown.answer(message(value)) == answer
+    started = kernel().session._submit(shutdown.recipe())
     assert started.request == {"send": "POST /session/mine/interrupt", "idempotent": False}
     assert started.answer(None).done
 
@@ -220,7 +220,7 @@ class Wire:
 
 def test_a_terminal_s_commands(kernel):
     terminal, wire = kernel().stream_pty(), Wire()
-    terminal.session._stream = lambda plan: wire
+    terminal.session._stream = lambda spec: wire
     terminal.write(b"ls\n\xff")
     terminal.write("\u65e5")
     terminal.resize(24, 80)
@@ -246,7 +246,7 @@ def test_a_terminal_s_commands(kernel):
 def test_a_tunnel_s_sockets(kernel):
     plain = kernel().tunnel("sshd")
     assert opening(plain) == ("GET /stream/session/mine/tcpproxy", {"app": "sshd"}, "")
-    assert (plain._plan.host, plain._plan.port) == ("127.0.0.1", 0)
+    assert (plain._spec.host, plain._spec.port) == ("127.0.0.1", 0)
     full = kernel().tunnel(
         "jupyter",
         port=8080,
@@ -261,7 +261,7 @@ def test_a_tunnel_s_sockets(kernel):
         {"app": "jupyter", "port": "8081", "envs": '{"A": "1"}', "arguments": '{"--x": ["1", "2"]}'},
         "",
     )
-    assert (full._plan.host, full._plan.port) == ("::1", 8080)
+    assert (full._spec.host, full._spec.port) == ("::1", 8080)
 
 
 @pytest.mark.parametrize(
@@ -293,13 +293,13 @@ def test_a_tunnel_is_for_the_caller_s_own_sessions(kernel):
 
 def test_a_tunnel_looks_for_its_service_first(kernel, reply):
     owner = kernel()
-    plan = owner.tunnel("sshd")._plan
+    spec = owner.tunnel("sshd")._spec
     apps = [{"name": "ttyd", "protocol": "http", "ports": [7681]}, {"name": "sshd", "protocol": "tcp", "ports": [2200]}]
-    look = owner.session._submit(plan.check())
+    look = owner.session._submit(spec.check())
     assert look.request == {"send": "GET /stream/session/mine/apps", "idempotent": True}
     assert look.answer(reply(apps)).done
     with pytest.raises(InvalidArgument, match="ttyd") as caught:
-        owner.session._submit(plan.check()).answer(reply(apps[:1]))
+        owner.session._submit(spec.check()).answer(reply(apps[:1]))
     assert caught.value.argument == "app"
     with pytest.raises(InvalidArgument, match="offers no services"):
         owner.session._submit(plan.check()).answer(reply([]))
@@ -307,7 +307,7 @@ def test_a_tunnel_looks_for_its_service_first(kernel, reply):
 
 def test_up_to_v4_nobody_can_look(kernel):
     owner = kernel("v4.20190615")
-    assert owner.session._submit(iter_of(owner.tunnel("sshd")._plan.check)).done
+    assert owner.session._submit(iter_of(owner.tunnel("sshd")._spec.check)).done
 
 
 def iter_of(check):
@@ -335,7 +335,7 @@ def test_app_info(kernel, play, reply):
 def test_task_logs(proxy, version, path):
     stream = proxy(version)["Kernel"].get_task_logs(ID, chunk_size=100)
     assert opening(stream) == (f"GET {path}", {"taskId": str(ID)}, "text/plain")
-    assert stream._plan.chunk_size == 100
+    assert stream._spec.chunk_size == 100
 
 
 @pytest.mark.parametrize(
