@@ -193,11 +193,9 @@ class Request:
     Thread-safety: a value; do not change it after it was sent.
     """
 
-    stream: Any = None  # on the class: only requests that open a stream have another
-
     __slots__ = (
         "_headers", "anonymous", "body", "check_status", "content_type", "date", "files", "hold", "idempotent",
-        "method", "params", "path", "reporthook", "session",
+        "method", "params", "path", "reporthook", "session", "stream",
     )  # fmt: skip
 
     @overload
@@ -274,6 +272,7 @@ class Request:
         self.hold = hold
         self.check_status = check_status
         self.reporthook = reporthook
+        self.stream: Any = None  # what takes the connection of the answer over
         self.date: Any = None
         self.files: list[AttachedFile] | None = None
         self._headers: CaseInsensitiveDict[str] | None = None

@@ -8,7 +8,7 @@ from typing import Protocol, Self, cast
 
 from ai.backend.client.functions.base import M
 from ai.backend.client.functions.streams.sse import SSEMessage
-from ai.backend.client.functions.streams.stream import Stream, StreamRequest, StreamSpec
+from ai.backend.client.functions.streams.stream import Stream, StreamSpec, stream_request
 from ai.backend.client.request import Request
 
 __all__ = ["EventsSpec", "SSEContextManager", "SSEMessage", "SSEResponse"]
@@ -50,7 +50,7 @@ class SSEResponse(Stream[M, SSEMessage]):
         spec = EventsSpec(
             function="connect_events",
             actor="Request",
-            request=lambda: StreamRequest(request, None, content_type=""),
+            request=lambda: stream_request(request),
             reconnect=reconnect,
         )
         return cls(request.session, spec)

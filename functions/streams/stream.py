@@ -26,7 +26,7 @@ from ai.backend.client.exceptions import StreamClosed
 from ai.backend.client.functions.base import Async, M, Sync
 from ai.backend.client.request import Request, Response
 
-__all__ = ["Reading", "Stream", "StreamFunction", "StreamLife", "StreamRequest", "StreamSpec", "stream_function"]
+__all__ = ["Reading", "Stream", "StreamFunction", "StreamLife", "StreamSpec", "stream_function", "stream_request"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,8 +46,8 @@ class StreamSpec:
     Attributes:
         function: Name of the API function.
         actor: Name of its proxy.
-        request: Makes the request that opens the stream. Called on the hub, once the API version is known; raises
-            what is wrong with the arguments.
+        request: Makes the request that opens the stream, a new one each time. Called on the hub, once the API version
+            is known; raises what is wrong with the arguments.
     """
 
     function: str
@@ -55,23 +55,12 @@ class StreamSpec:
     request: Callable[[], Request]
 
 
-class StreamRequest(Request):
-    """The request that opens a stream: its answer's connection is handed over to the stream.
-
-    Args:
-        request: What to send.
-        stream: The running side of the stream; what the transport asks of it is in
-            :mod:`~ai.backend.client.sessions.streams.driver`.
-        content_type: Instead of that of ``request``; empty: none.
-    """
-
-    __slots__ = ("stream",)
-
-    def __init__(self, request: Request, stream: Any, content_type: str | None = None) -> None:
-        super().__init__(request.method, request.path, params=request.params, anonymous=request.anonymous)
-        self.content_type = request.content_type if content_type is None else content_type
-        self._headers = request._headers
-        self.stream = stream
+def stream_request(request: Request) -> Request:
+    """A caller's request, as one that opens a stream: without content type and body."""
+    opening = Request("GET", request.path, params=request.params, anonymous=request.anonymous, content_type=NO_TYPE)
+    if request.headers:
+        opening.headers.update(request.headers)
+    return opening
 
 
 class Driver(Protocol):

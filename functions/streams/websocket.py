@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, Self, cast
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
 from ai.backend.client.functions.base import M
-from ai.backend.client.functions.streams.stream import MAX_MESSAGE, Stream, StreamRequest, StreamSpec, stream_function
+from ai.backend.client.functions.streams.stream import MAX_MESSAGE, Stream, StreamSpec, stream_function, stream_request
 from ai.backend.client.request import ExtendedJSONEncoder, Request
 
 __all__ = ["WSMessage", "WSMsgType", "WebSocketContextManager", "WebSocketResponse", "WebSocketSpec"]
@@ -102,9 +102,7 @@ class WebSocketResponse(Stream[M, WSMessage]):
     @classmethod
     def of_request(cls, request: Request, on_enter: Callable[[Any], Any] | None) -> Self:
         """See :meth:`Request.connect_websocket <ai.backend.client.request.Request.connect_websocket>`."""
-        spec = WebSocketSpec(
-            function="connect_websocket", actor="Request", request=lambda: StreamRequest(request, None, content_type="")
-        )
+        spec = WebSocketSpec(function="connect_websocket", actor="Request", request=lambda: stream_request(request))
         socket = cls(request.session, spec)
         socket._on_enter = on_enter
         return socket

@@ -24,8 +24,8 @@ from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.actors.hub import allocate_lock, monotonic
 from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.exceptions import ActorCrashed, BackendError, InvalidReply, SessionClosed, StreamClosed
-from ai.backend.client.functions.streams.stream import StreamRequest, StreamSpec
-from ai.backend.client.request import Response
+from ai.backend.client.functions.streams.stream import StreamSpec
+from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class StreamDriver(Generic[T]):
         self._reader = HubGreenlet(self._hub, self._run)
         self._raw: Any = None  # the answer that is being read
         self._latest: Any = None
-        self._request: StreamRequest | None = None
+        self._request: Request | None = None
         self._endpoint: str | None = None
         self._since = 0.0
         self.is_over = False
@@ -201,7 +201,8 @@ class StreamDriver(Generic[T]):
         """The recipe that opens the stream; it runs once the API version is known."""
         if self._state is not State.OPENING:
             raise StreamClosed(CLOSED_HERE)
-        self._request = StreamRequest(self._plan.request(), self)
+        request = self._request = self._plan.request()
+        request.stream = self
         yield from self._connect()
 
     def _connect(self) -> Generator[Any, Any, None]:
