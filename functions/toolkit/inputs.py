@@ -109,7 +109,7 @@ def secret(argument: str, value: object) -> str:
         return text(argument, value)
     except InvalidArgument as error:
         reason = error.reason
-    raise InvalidArgument(argument, "(not shown)", reason)  # out here, lest that error stay in this one's context
+    raise InvalidArgument(argument, "(not shown)", reason)  # out here: inside, that error would be this one's context
 
 
 def flag(argument: str, value: object) -> bool:

@@ -105,22 +105,10 @@ def execute_paginated_query(root_field: str, variables: Variables, fields: Field
 def fetch_paginated_result(
     root_field: str, variables: Variables, fields: Fields, *, page_offset: int, page_size: int
 ) -> Any:
-    """As :func:`execute_paginated_query`.
-
-    Args:
-        root_field: See there.
-        variables: See there.
-        fields: See there.
-        page_offset: Index of the first item, from 0.
-        page_size: Items at most, 1 to 100.
-
-    Returns:
-        See there.
+    """As :func:`execute_paginated_query`, with ``page_offset`` for ``offset`` and ``page_size`` for ``limit``.
 
     Raises:
-        InvalidArgument: (a ``ValueError``) A value is unusable.
-        BackendAPIVersionError: ``filter`` or ``order`` were given, and the version does not have them.
-        RuntimeError: There is no ``with`` block of a session around the call.
+        BackendAPIVersionError: ``filter`` or ``order`` are among the variables, and the version does not have them.
     """
     return _QUERY.run(root_field, variables, fields, page_offset=page_offset, page_size=page_size)
 
@@ -128,16 +116,10 @@ def fetch_paginated_result(
 def generate_paginated_results(
     root_field: str, variables: Variables, fields: Fields, *, page_size: int = 20
 ) -> ItemIterator:
-    """Every item of a root field.
-
-    Args:
-        root_field: As for :func:`execute_paginated_query`, and so are the others.
-        variables: See there.
-        fields: See there.
-        page_size: Items per request, 1 to 100.
+    """Every item of a root field; ``page_size`` (1 to 100) with one request.
 
     Returns:
-        An iterator for ``for`` and ``async for``.
+        An iterator for ``for`` and ``async for``; its first step raises what is wrong with the arguments.
 
     Raises:
         RuntimeError: There is no ``with`` block of a session around the call.
