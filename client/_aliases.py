@@ -88,7 +88,9 @@ ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "output.types": {".functions.toolkit.fields": "FieldSet FieldSpec", ".functions.toolkit.pages": "PaginatedResult"},
     "pagination": {
-        ".functions.toolkit.pagination": "execute_paginated_query fetch_paginated_result generate_paginated_results",
+        ".functions.toolkit.paginated_query": (
+            "execute_paginated_query fetch_paginated_result generate_paginated_results"
+        ),
         ".functions.toolkit.pages": "MAX_PAGE_SIZE",
     },
 }

@@ -13,9 +13,9 @@ execute                   POST P                                      the run's 
 interrupt                 POST P/interrupt                            None
 complete                  POST P/complete                             ``{"result": ...}``
 files                     files.py
-services, commit          services.py
+services, commit          app_services.py
 records, lists            records.py
-streams, tunnel, run      kernel_streams.py
+streams, tunnel, run      streams.py
 ========================  ==========================================  ====================================
 
 ``P`` is ``/kernel/{name}`` up to v4 and ``/session/{name}`` from v5 on. With ``owner_access_key`` the object acts for
@@ -30,7 +30,7 @@ from typing import Any
 
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import M, Recipe, api_class_function, api_factory, api_function
-from ai.backend.client.functions.compute import files, records, services
+from ai.backend.client.functions.compute import app_services, files, records
 from ai.backend.client.functions.compute.creation import (
     DEFAULT_TYPE,
     HOLD_UNLIMITED,
@@ -432,11 +432,11 @@ class Kernel(KernelStreams[M]):
     list_files = api_function(files.list_files)
 
     # Services and commits
-    start_service = api_function(services.start_service)
-    shutdown_service = api_function(services.shutdown_service)
-    get_direct_access_info = api_function(services.get_direct_access_info)
-    commit = api_function(services.commit)
-    get_commit_status = api_function(services.get_commit_status)
+    start_service = api_function(app_services.start_service)
+    shutdown_service = api_function(app_services.shutdown_service)
+    get_direct_access_info = api_function(app_services.get_direct_access_info)
+    commit = api_function(app_services.commit)
+    get_commit_status = api_function(app_services.get_commit_status)
 
     # Records and lists
     get_info = api_function(records.get_info)

@@ -24,9 +24,9 @@ from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import monotonic
 from ai.backend.client.exceptions import ActorCrashed, BackendError, DeadlineExceeded, InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import ApiFunction, BlockingFunction, BoundFunction, FutureFunction, Recipe
-from ai.backend.client.functions.compute.dialogue import Answers, Control, OnOutput, Prompt, ask, tell
 from ai.backend.client.functions.compute.execution import STEP_ENDS, WAITING, given_up, is_over, run_body
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
+from ai.backend.client.functions.compute.run_callbacks import Answers, Control, OnOutput, Prompt, ask, tell
 from ai.backend.client.functions.toolkit import inputs as _inputs
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.toolkit.reading import field as promised

@@ -10,11 +10,11 @@ update_options          POST F/update-options                 ``permission``, ``
 clone                   POST F/clone                          ``target_name``, ``target_host`` …         v6
 delete                  DELETE F
 delete_by_id            DELETE /folders                       ``id``
-lists                   vfolder_lists.py
-files in it             vfolder_content.py
-their transfer          vfolder_files.py
-sharing                 vfolder_sharing.py
-hosts, mounts, quotas   vfolder_hosts.py
+lists                   lists.py
+files in it             content.py
+their transfer          transfers.py
+sharing                 sharing.py
+hosts, mounts, quotas   hosts.py
 ======================  ====================================  =========================================  ====
 """
 
@@ -26,12 +26,12 @@ from typing import Any
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.folders.content import FolderContent
-from ai.backend.client.functions.folders.files import FolderTransfers
 from ai.backend.client.functions.folders.hosts import FolderHosts
 from ai.backend.client.functions.folders.identity import FolderIdentity, check_permission, check_usage_mode, folder_body
 from ai.backend.client.functions.folders.lists import FolderLists
 from ai.backend.client.functions.folders.replies import FolderInfo, NewFolder
 from ai.backend.client.functions.folders.sharing import FolderSharing
+from ai.backend.client.functions.folders.transfers import FolderTransfers
 from ai.backend.client.functions.toolkit.generations import V6, require_version
 from ai.backend.client.functions.toolkit.inputs import changes, flag, given, optional, text, uuid_text
 from ai.backend.client.functions.toolkit.reading import expect_object, field

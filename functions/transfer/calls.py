@@ -1,4 +1,4 @@
-"""The calls of :mod:`~ai.backend.client.functions.folders.files` as a whole: which files, and all of them at once."""
+"""Calls of :mod:`~ai.backend.client.functions.folders.transfers` as a whole: which files, and all of them at once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ai.backend.client.exceptions import BackendAPIError, BackendError
 from ai.backend.client.functions.base import Gather, Offload, Recipe
 from ai.backend.client.functions.transfer import form
 from ai.backend.client.functions.transfer.context import TransferContext
-from ai.backend.client.functions.transfer.download import ProxyDownload
 from ai.backend.client.functions.transfer.listing import is_directory, list_directory, list_tree
 from ai.backend.client.functions.transfer.partial_file import PartialFile
 from ai.backend.client.functions.transfer.paths import below
-from ai.backend.client.functions.transfer.saved import SavedUploads
+from ai.backend.client.functions.transfer.proxy_download import ProxyDownload
 from ai.backend.client.functions.transfer.sources import LocalFile, find_files
 from ai.backend.client.functions.transfer.tus import TusUpload
+from ai.backend.client.functions.transfer.upload_records import SavedUploads
 from ai.backend.client.request import Request
 
 T = TypeVar("T")

@@ -91,8 +91,8 @@ from ai.backend.client.functions.transfer.proxy import (
     proxy_transfer,
     request_ticket,
 )
-from ai.backend.client.functions.transfer.saved import Record, SavedUploads
 from ai.backend.client.functions.transfer.sources import FileSource, LocalFile
+from ai.backend.client.functions.transfer.upload_records import Record, SavedUploads
 from ai.backend.client.request import Response
 from ai.backend.client.transfer import whole_number
 

@@ -16,8 +16,8 @@ from ai.backend.client.exceptions import (
     InvalidReply,
 )
 from ai.backend.client.functions.base import Offload, Pause
-from ai.backend.client.functions.compute import dialogue
 from ai.backend.client.functions.compute import run as kernel_run
+from ai.backend.client.functions.compute import run_callbacks
 from ai.backend.client.functions.compute.run import Control, RunResult
 
 INTERRUPT = {"send": "POST /session/mine/interrupt", "idempotent": False}
@@ -199,7 +199,7 @@ def test_output_is_told_as_it_comes(start, reply):
 def test_a_caller_that_does_not_answer_is_not_waited_for(start, reply, asked, monkeypatch, stopped):
     """Neither when nobody waits for the run any more, nor beyond its time limit."""
     clock = itertools.count(0, 10)
-    for module in (kernel_run, dialogue):
+    for module in (kernel_run, run_callbacks):
         monkeypatch.setattr(module, "monotonic", lambda: next(clock))
     control = Control()
     run = start("code", inputs=input, timeout=None if stopped else 15, _control=control)

@@ -13,10 +13,10 @@ from requests.structures import CaseInsensitiveDict
 from ai.backend.client.exceptions import InvalidReply, TargetExists, TransferError
 from ai.backend.client.functions.transfer import partial_file
 from ai.backend.client.functions.transfer.context import TransferContext
-from ai.backend.client.functions.transfer.download import ProxyDownload
 from ai.backend.client.functions.transfer.form import download_batch
 from ai.backend.client.functions.transfer.partial_file import Mismatch, PartialFile
 from ai.backend.client.functions.transfer.progress import Meter
+from ai.backend.client.functions.transfer.proxy_download import ProxyDownload
 from ai.backend.client.request import Response
 from ai.backend.client.transfer import Head
 from support.local_files import hidden

@@ -15,8 +15,8 @@ from ai.backend.client.functions.base import Offload, Pause
 from ai.backend.client.functions.transfer import tus
 from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.progress import Meter
-from ai.backend.client.functions.transfer.saved import Record, SavedUploads
 from ai.backend.client.functions.transfer.tus import MOVES, RESTARTS, STAND_STILL, Action, Event, TusUpload, UploadState
+from ai.backend.client.functions.transfer.upload_records import Record, SavedUploads
 from ai.backend.client.request import Request, Response
 from support.local_files import local
 

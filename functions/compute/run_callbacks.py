@@ -1,4 +1,4 @@
-"""A run's dealings with its caller's code: output is told, input is asked for, and the caller may have gone."""
+"""What a run calls of its caller's code: output is handed over, input is asked for, and the caller may have gone."""
 
 from __future__ import annotations
 

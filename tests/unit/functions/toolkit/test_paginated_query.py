@@ -12,7 +12,7 @@ from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import BackendAPIVersionError, InvalidArgument
 from ai.backend.client.functions.compute.inference_session import InferenceSession
 from ai.backend.client.functions.toolkit.pages import PaginatedResult
-from ai.backend.client.functions.toolkit.pagination import (
+from ai.backend.client.functions.toolkit.paginated_query import (
     execute_paginated_query,
     fetch_paginated_result,
     generate_paginated_results,

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from ai.backend.client.functions.transfer.saved import Record, SavedUploads
+from ai.backend.client.functions.transfer.upload_records import Record, SavedUploads
 from support.local_files import local
 from support.runtimes.inside import descriptors
 
