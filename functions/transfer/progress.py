@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ai.backend.client.actors.hub import allocate_lock
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import Offload, Recipe
 from ai.backend.client.progress import ProgressBar
@@ -16,6 +17,9 @@ ProgressHook = Callable[[str, int, int | None], object]
 """Called with a file, its bytes that have been moved, and its size (None while it is not known)."""
 
 RunCallback = Callable[[Callable[[], object]], object]
+
+DRAWING_LIMIT = 1.0
+"""Seconds that the end of a call waits for a drawing of the bar to end: the terminal may have been stopped."""
 
 
 def progress_hook(value: ProgressHook | None) -> ProgressHook | None:
@@ -45,6 +49,7 @@ class Meter:
         self._total = 0
         self._is_total_fixed = False
         self._is_bar_due = False
+        self._drawing = allocate_lock()  # the bar is drawn by the callback worker, and at the end by a native thread
 
     def fix_total(self, total: int) -> None:
         """So many bytes there are in all files together."""
@@ -73,8 +78,12 @@ class Meter:
 
     def _show(self) -> None:
         self._is_bar_due = False
-        if self._bar is not None:
-            self._bar(self._done, self._total)
+        # The worker may be a greenlet, which must not wait; and who has the lock draws the latest numbers anyway.
+        if self._bar is not None and self._drawing.acquire(blocking=False):
+            try:
+                self._bar(self._done, self._total)
+            finally:
+                self._drawing.release()
 
     def abandon(self) -> None:
         """Leave the bar as it stands, from the hub: the call was cancelled."""
@@ -83,7 +92,7 @@ class Meter:
 
     def finish(self) -> None:
         """Leave the bar, with the latest numbers. In a native thread."""
-        if self._bar is not None:
+        if self._bar is not None and self._drawing.acquire(timeout=DRAWING_LIMIT):  # for good: it is drawn no more
             self._bar(self._done, self._total)
             self._bar.close()
 
