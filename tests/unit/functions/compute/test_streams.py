@@ -302,7 +302,7 @@ def test_a_tunnel_looks_for_its_service_first(kernel, reply):
         owner.session._submit(spec.check()).answer(reply(apps[:1]))
     assert caught.value.argument == "app"
     with pytest.raises(InvalidArgument, match="offers no services"):
-        owner.session._submit(plan.check()).answer(reply([]))
+        owner.session._submit(spec.check()).answer(reply([]))
 
 
 def test_up_to_v4_nobody_can_look(kernel):
