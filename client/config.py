@@ -36,6 +36,7 @@ from ai.backend.client._checks import (
     one_of,
     parse_flag,
     parse_number,
+    plain,
 )
 from ai.backend.client.auth import redact_url
 from ai.backend.client.exceptions import InvalidArgument, type_of
@@ -432,7 +433,7 @@ def _proxies(given: object) -> tuple[Mapping[str, str], str]:
         )
     proxies = {}
     for scheme in ("http", "https"):
-        url = found.get(scheme, found.get("all"))
+        url = plain(found.get(scheme, found.get("all")))
         if url:
             try:
                 proxies[scheme] = check_proxy_url(str(url))

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 from requests.structures import CaseInsensitiveDict
 
-from ai.backend.client._checks import MAX_SECONDS
+from ai.backend.client._checks import check_seconds, plain
 from ai.backend.client._roof import resolve
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
 
@@ -109,7 +109,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+").fullmatch
 def is_utf8(text: str) -> bool:
     """Whether a text can be sent: half a surrogate pair cannot, nor a name that the disk has in another encoding."""
     try:
-        text.encode()
+        str.encode(text)
     except UnicodeEncodeError:
         return False
     return True
@@ -130,24 +130,21 @@ def segment(text: str, argument: str = "name") -> str:
     """
     if not isinstance(text, str) or not text:
         raise InvalidArgument(argument, text, "must be a non-empty string")
-    if text in (".", ".."):
+    if text in {".", ".."}:
         raise InvalidArgument(argument, text, "must not be a dot segment")
+    text = plain(text)
     if _UNRESERVED(text):
-        return str.__str__(text)  # of an enum member too: not its name
+        return text
     try:
         return urllib.parse.quote(text, safe="")
     except UnicodeEncodeError:
         raise InvalidArgument(argument, text, "must be text that can be encoded as UTF-8") from None
 
 
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS
-
-
 def _checked_type(value: object) -> str:
     if not isinstance(value, str) or not _HEADER_TEXT(value):
         raise InvalidArgument("content_type", value, "must be printable latin-1 text")
-    return value
+    return plain(value)
 
 
 def _checked_file(file: Iterable[Any]) -> AttachedFile:
@@ -161,8 +158,7 @@ def _checked_file(file: Iterable[Any]) -> AttachedFile:
         raise InvalidArgument("files", ascii(attached.filename), "must have file names that can be encoded as UTF-8")
     if not isinstance(attached.stream, bytes) and not callable(getattr(attached.stream, "read", None)):
         raise InvalidArgument("files", attached.filename, "must have bytes or a binary file object as stream")
-    _checked_type(attached.content_type)
-    return attached
+    return AttachedFile(plain(attached.filename), attached.stream, _checked_type(attached.content_type))
 
 
 class Request:
@@ -255,8 +251,9 @@ class Request:
         check_status: bool = True,
         reporthook: Callable[..., object] | None = None,
     ) -> None:
-        if session.__class__ is str:
+        if isinstance(session, str):
             session, method, path, content = None, session, method, path
+        method, path = plain(method), plain(path)
         if method not in METHODS:
             raise InvalidArgument("method", method, f"must be one of {', '.join(sorted(METHODS))}")
         if path.__class__ is not str:
@@ -266,12 +263,10 @@ class Request:
         self.path: str = path[1:] if path[:1] == "/" else path
         if params is not None and not isinstance(params, Mapping):
             raise InvalidArgument("params", params, "must be a mapping of names to values")
-        if hold is not None and not _is_seconds(hold):
-            raise InvalidArgument("hold", hold, "must be a number of seconds, 0 or more, or None")
-        self.params = params
+        self.params = params and {plain(name): plain(value) for name, value in params.items()}
         self.anonymous = anonymous
         self.idempotent: bool = method in SAFE_METHODS if idempotent is None else idempotent
-        self.hold = hold
+        self.hold = None if hold is None else check_seconds("hold", hold)
         self.check_status = check_status
         self.reporthook = reporthook
         self.date: Any = None
@@ -324,7 +319,7 @@ class Request:
         if value is None:
             self.body, guessed = None, "text/plain"
         elif isinstance(value, str):
-            self.body, guessed = value.encode(), "text/plain"
+            self.body, guessed = plain(value).encode(), "text/plain"
         elif isinstance(value, bytes | bytearray):
             self.body, guessed = bytes(value), "application/octet-stream"
         else:

@@ -19,6 +19,7 @@ from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
 from ai.backend.client import auth
+from ai.backend.client._checks import plain
 from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import InvalidArgument
@@ -167,7 +168,7 @@ class Preparer:
         target = self.target(request, endpoint)
         body, content_type = self._body(request)
         if request._headers and "Content-Type" in request._headers:
-            content_type = request._headers["Content-Type"]
+            content_type = plain(request._headers["Content-Type"])
         if content_type not in _KNOWN_TYPES:
             _checked_header("Content-Type", content_type)
         text = self._prelude(endpoint, version)
@@ -186,7 +187,7 @@ class Preparer:
         if request._headers:
             for name, value in request._headers.items():
                 if name.lower() != "content-type":  # taken above, since it is signed
-                    headers[_checked_header(name, value)] = value
+                    headers[_checked_header(plain(name), value)] = plain(value)
         return PreparedAttempt(endpoint, method, target, headers, body)
 
     def prepare_transfer(
