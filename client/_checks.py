@@ -57,6 +57,24 @@ def check_text(name: str, value: object) -> str:
     return text
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be sent: half a surrogate pair cannot, nor a name that the disk has in another encoding."""
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_MEDIA_TYPE: Final = re.compile(r"[\x20-\x7e\xa0-\xff]*").fullmatch
+
+
+def check_media_type(name: str, value: object) -> str:
+    if not isinstance(value, str) or not _MEDIA_TYPE(value):
+        raise InvalidArgument(name, value, "must be printable latin-1 text")
+    return plain(value)
+
+
 def check_header_text(name: str, value: object) -> str:
     text = check_text(name, value)
     if any(character > "\xff" for character in text):

@@ -12,15 +12,16 @@ import json as _json
 import pathlib
 import re
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from requests.structures import CaseInsensitiveDict
 
-from ai.backend.client._checks import check_seconds, plain
+from ai.backend.client._checks import check_media_type, check_seconds, plain
+from ai.backend.client._response import AsyncResponse, FetchContextManager, Response
 from ai.backend.client._roof import resolve
-from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
+from ai.backend.client._upload import AttachedFile, checked_file
+from ai.backend.client.exceptions import InvalidArgument, type_of
 
 if TYPE_CHECKING:
     from ai.backend.client.functions.streams.events import SSEResponse
@@ -42,38 +43,6 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent again although the server may have acted on an earlier attempt (RFC 9110, section 9.2.1)."""
 
 RequestContent = bytes | bytearray | str | None
-
-
-class AttachedFile(NamedTuple):
-    """One part of a multipart upload, sent as form field ``src``.
-
-    Attributes:
-        filename: Name that the server stores it under.
-        stream: Its bytes, or a binary file object that is read once, when the request is sent.
-        content_type: MIME type of the part.
-    """
-
-    filename: str
-    stream: bytes | IO[bytes]
-    content_type: str = "application/octet-stream"
-
-
-_PLAIN_FILENAME = re.compile(r"[A-Za-z0-9 _./+~=@,-]+").fullmatch
-
-
-def file_disposition(filename: str) -> str:
-    """The ``Content-Disposition`` of a file in a form.
-
-    Names beyond letters, digits and harmless signs are quoted for URLs, in the old form and in that of RFC 5987. The
-    servers read the second; HTML's rules, which browsers follow, would leave them ``%22`` in a name for each ``"``.
-
-    Args:
-        filename: Name that the server stores it under.
-    """
-    if _PLAIN_FILENAME(filename):
-        return f'form-data; name="src"; filename="{filename}"'
-    quoted = urllib.parse.quote(filename, safe="")
-    return f'form-data; name="src"; filename="{quoted}"; filename*=utf-8\'\'{quoted}'
 
 
 class ExtendedJSONEncoder(_json.JSONEncoder):
@@ -100,19 +69,7 @@ class _Pending(Protocol):
 
 _NOT_GIVEN: Any = object()
 
-_HEADER_TEXT = re.compile(r"[\x20-\x7e\xa0-\xff]*").fullmatch
-_decode = _json.JSONDecoder().decode
-
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+").fullmatch
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text can be sent: half a surrogate pair cannot, nor a name that the disk has in another encoding."""
-    try:
-        str.encode(text)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def segment(text: str, argument: str = "name") -> str:
@@ -139,26 +96,6 @@ def segment(text: str, argument: str = "name") -> str:
         return urllib.parse.quote(text, safe="")
     except UnicodeEncodeError:
         raise InvalidArgument(argument, text, "must be text that can be encoded as UTF-8") from None
-
-
-def _checked_type(value: object) -> str:
-    if not isinstance(value, str) or not _HEADER_TEXT(value):
-        raise InvalidArgument("content_type", value, "must be printable latin-1 text")
-    return plain(value)
-
-
-def _checked_file(file: Iterable[Any]) -> AttachedFile:
-    try:
-        attached = AttachedFile(*file)
-    except TypeError:
-        raise InvalidArgument("files", type_of(file), "must be AttachedFile(filename, stream, content_type)") from None
-    if not isinstance(attached.filename, str) or not attached.filename:
-        raise InvalidArgument("files", attached.filename, "must have file names that are non-empty strings")
-    if not is_utf8(attached.filename):
-        raise InvalidArgument("files", ascii(attached.filename), "must have file names that can be encoded as UTF-8")
-    if not isinstance(attached.stream, bytes) and not callable(getattr(attached.stream, "read", None)):
-        raise InvalidArgument("files", attached.filename, "must have bytes or a binary file object as stream")
-    return AttachedFile(plain(attached.filename), attached.stream, _checked_type(attached.content_type))
 
 
 class Request:
@@ -279,7 +216,7 @@ class Request:
         elif content is not None:
             self.set_content(content)
         if content_type is not None:
-            self.content_type = _checked_type(content_type)
+            self.content_type = check_media_type("content_type", content_type)
         if files is not None:
             self.attach_files(files)
 
@@ -324,7 +261,7 @@ class Request:
             self.body, guessed = bytes(value), "application/octet-stream"
         else:
             raise InvalidArgument("content", type_of(value), "must be str, bytes or None")
-        self.content_type = guessed if content_type is None else _checked_type(content_type)
+        self.content_type = guessed if content_type is None else check_media_type("content_type", content_type)
 
     def set_json(self, value: Any) -> None:
         """Set a JSON body.
@@ -352,7 +289,7 @@ class Request:
         """
         if self.body is not None:
             raise InvalidArgument("files", "...", "cannot attach files to a request that has content")
-        self.files = [_checked_file(file) for file in files]
+        self.files = [checked_file(file) for file in files]
         self.content_type = "multipart/form-data"
 
     def fetch(
@@ -435,145 +372,6 @@ class Request:
                 "session", None, "the request was made without a session: use Request(session, method, path)"
             )
         return self.session
-
-
-class Response:
-    """An answer whose body has been read.
-
-    Attributes:
-        session: The session that asked, or None in recipes.
-        status: HTTP status code.
-        content: The body, decoded as ``Content-Encoding`` says.
-        raw_response: The :class:`requests.Response` behind it.
-    """
-
-    __slots__ = ("_position", "content", "raw_response", "session", "status")
-
-    def __init__(self, status: int, content: bytes, raw_response: Any = None, session: Any = None) -> None:
-        self.status = status
-        self.content = content
-        self.raw_response = raw_response
-        self.session = session
-        self._position = 0
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status} {len(self.content)} bytes>"
-
-    @property
-    def reason(self) -> str:
-        """HTTP reason phrase."""
-        return getattr(self.raw_response, "reason", None) or ""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers; names compare without regard to case."""
-        headers: Mapping[str, str] = CaseInsensitiveDict() if self.raw_response is None else self.raw_response.headers
-        return headers
-
-    @property
-    def content_type(self) -> str:
-        """MIME type without parameters; ``application/octet-stream`` when the server named none."""
-        return self.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
-
-    @property
-    def content_length(self) -> int | None:
-        """``Content-Length`` as sent, None when absent or no number."""
-        text = self.headers.get("Content-Length", "")
-        return int(text) if text.isdecimal() else None
-
-    def text(self) -> Any:
-        """The body as text (UTF-8; what cannot be decoded is replaced)."""
-        return self.content.decode("utf-8", "replace")
-
-    def json(self, *, loads: Callable[..., Any] | None = None) -> Any:
-        """The body as JSON.
-
-        Args:
-            loads: Decoder; by default :func:`json.loads`.
-
-        Raises:
-            InvalidReply: It is not JSON; status and the first bytes are kept.
-        """
-        try:
-            # Decoded here: json.loads would first guess the encoding.
-            return (loads or _decode)(self.content.decode())
-        except (ValueError, RecursionError) as error:
-            if loads is None and not self.content.isascii():
-                try:
-                    return _json.loads(self.content)  # a byte order mark, or UTF-16
-                except (ValueError, RecursionError):
-                    pass
-            raise InvalidReply(f"the body is not JSON: {error}", self.status, self.content) from None
-
-    def read(self, n: int = -1) -> bytes:
-        """The next ``n`` bytes of the body, all that is left when negative; empty at the end."""
-        start = self._position
-        end = len(self.content) if n < 0 else min(start + n, len(self.content))
-        self._position = end
-        return self.content[start:end]
-
-    def readall(self) -> bytes:
-        """What is left of the body."""
-        return self.read()
-
-
-class AsyncResponse(Response):
-    """The same answer as ``async with`` yields it.
-
-    :meth:`text`, :meth:`json`, :meth:`aread` and :meth:`areadall` are coroutines.
-    """
-
-    __slots__ = ()
-
-    async def text(self) -> str:
-        """The body as text."""
-        text: str = super().text()
-        return text
-
-    async def json(self, *, loads: Callable[..., Any] | None = None) -> Any:
-        """The body as JSON."""
-        return super().json(loads=loads)
-
-    async def aread(self, n: int = -1) -> bytes:
-        """The next ``n`` bytes of the body."""
-        return self.read(n)
-
-    async def areadall(self) -> bytes:
-        """What is left of the body."""
-        return self.read()
-
-
-class FetchContextManager:
-    """Sends on entering, yields the response. Not reusable at the same time by two tasks."""
-
-    __slots__ = ("_request",)
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def __enter__(self) -> Response:
-        session = self._request.session
-        if getattr(session, "asynchronous", False):
-            raise TypeError("use `async with` to fetch through an AsyncSession")
-        response: Response = session._wait(session._send_request(self._request))
-        response.session = session
-        return response
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    async def __aenter__(self) -> AsyncResponse:
-        session = self._request.session
-        pending: Awaitable[Response] = session._send_request(self._request)
-        response = await pending
-        return AsyncResponse(response.status, response.content, response.raw_response, session)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ai.backend.client._checks import plain
+from ai.backend.client._checks import is_utf8, plain
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.transfer.paths import PathLike, local_path
-from ai.backend.client.request import is_utf8
 
 MAX_FILES = 20
 """Files per call: the manager answers 400 "Too many files" beyond."""

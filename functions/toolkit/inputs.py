@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from ai.backend.client._checks import plain
+from ai.backend.client._checks import is_utf8, plain
 from ai.backend.client.exceptions import InvalidArgument, type_of
-from ai.backend.client.request import is_utf8
 
 T = TypeVar("T")
 

@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import PurePath, PurePosixPath
 
-from ai.backend.client._checks import plain
+from ai.backend.client._checks import is_utf8, plain
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
-from ai.backend.client.request import is_utf8
 
 PathLike = str | os.PathLike[str]
 

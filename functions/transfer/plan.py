@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+from ai.backend.client._checks import is_utf8
 from ai.backend.client.auth import redact_url
 from ai.backend.client.exceptions import (
     BackendAPIError,
@@ -25,7 +26,7 @@ from ai.backend.client.exceptions import (
 from ai.backend.client.functions.base import Pause, Recipe
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.transfer.progress import Meter
-from ai.backend.client.request import Request, Response, is_utf8
+from ai.backend.client.request import Request, Response
 from ai.backend.client.transfer import Transfer, path_of_url
 
 T = TypeVar("T")

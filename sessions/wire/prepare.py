@@ -20,10 +20,11 @@ from urllib3.filepost import encode_multipart_formdata
 
 from ai.backend.client import auth
 from ai.backend.client._checks import plain
+from ai.backend.client._upload import AttachedFile, file_disposition
 from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.request import AttachedFile, Request, file_disposition
+from ai.backend.client.request import Request
 from ai.backend.client.sessions.wire.endpoints import Endpoint
 from ai.backend.client.transfer import Transfer
 
