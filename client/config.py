@@ -14,7 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
-from ai.backend.client import get_user_agent
 from ai.backend.client._checks import (
     at_least,
     bool_env,
@@ -38,6 +37,7 @@ from ai.backend.client._checks import (
     parse_number,
     plain,
 )
+from ai.backend.client._version import get_user_agent
 from ai.backend.client.auth import redact_url
 from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.versioning import API_VERSION, MIN_API_VERSION, format_api_version, parse_api_version

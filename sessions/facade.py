@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
+from ai.backend.client import _current as current
 from ai.backend.client import log
 from ai.backend.client._checks import at_least, check_seconds
 from ai.backend.client.actors.call import Options
@@ -15,7 +16,6 @@ from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.waiting import in_event_loop, may_wait
 from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument, type_of
-from ai.backend.client.functions import current
 from ai.backend.client.functions.base import Async, M, Sync
 from ai.backend.client.functions.streams.stream import Plan
 from ai.backend.client.progress import ProgressListener

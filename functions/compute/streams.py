@@ -24,12 +24,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ai.backend.client._checks import plain
+from ai.backend.client._current import session_of
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import M, Recipe, api_function
 from ai.backend.client.functions.compute import run as kernel_run
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.compute.sockets import StreamExecute, StreamPty, execute_greeting, interrupting
-from ai.backend.client.functions.current import session_of
 from ai.backend.client.functions.streams.byte_stream import BytesPlan, ByteStream
 from ai.backend.client.functions.streams.events import EventsPlan, SSEResponse
 from ai.backend.client.functions.streams.stream import NO_TYPE
