@@ -100,7 +100,8 @@ class Response:
 class AsyncResponse(Response):
     """The same answer as ``async with`` yields it.
 
-    :meth:`text`, :meth:`json`, :meth:`aread` and :meth:`areadall` are coroutines.
+    :meth:`text`, :meth:`json`, :meth:`read` and :meth:`readall` are coroutines. In 19.09 the latter two are called
+    ``aread`` and ``areadall``.
     """
 
     __slots__ = ()
@@ -114,13 +115,15 @@ class AsyncResponse(Response):
         """The body as JSON."""
         return super().json(loads=loads)
 
-    async def aread(self, n: int = -1) -> bytes:
+    async def read(self, n: int = -1) -> bytes:  # type: ignore[override]  # as with the two above
         """The next ``n`` bytes of the body."""
-        return self.read(n)
+        return super().read(n)
 
-    async def areadall(self) -> bytes:
+    async def readall(self) -> bytes:  # type: ignore[override]
         """What is left of the body."""
-        return self.read()
+        return super().read()
+
+    aread, areadall = read, readall
 
 
 class FetchContextManager:
@@ -135,6 +138,8 @@ class FetchContextManager:
         session = self._request.session
         if getattr(session, "asynchronous", False):
             raise TypeError("use `async with` to fetch through an AsyncSession")
+        if self._request._unread is not None:
+            raise TypeError("use `async with` to fetch with content that has to be awaited")
         response: Response = session._wait(session._send_request(self._request))
         response.session = session
         return response
@@ -146,6 +151,7 @@ class FetchContextManager:
 
     async def __aenter__(self) -> AsyncResponse:
         session = self._request.session
+        await self._request._read_content()
         pending: Awaitable[Response] = session._send_request(self._request)
         response = await pending
         return AsyncResponse(response.status, response.content, response.raw_response, session)

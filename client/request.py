@@ -8,20 +8,23 @@ I/O; a session does.
 from __future__ import annotations
 
 import decimal
+import inspect
 import json as _json
 import pathlib
 import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from requests.structures import CaseInsensitiveDict
 
 from ai.backend.client._checks import check_media_type, check_seconds, plain
+from ai.backend.client._current import current_session
 from ai.backend.client._response import AsyncResponse, FetchContextManager, Response
 from ai.backend.client._roof import resolve
 from ai.backend.client._upload import AttachedFile, checked_file
 from ai.backend.client.exceptions import InvalidArgument, type_of
+from ai.backend.client.versioning import format_api_version, parse_api_version
 
 if TYPE_CHECKING:
     from ai.backend.client.functions.streams.events import SSEResponse
@@ -42,7 +45,15 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent again although the server may have acted on an earlier attempt (RFC 9110, section 9.2.1)."""
 
-RequestContent = bytes | bytearray | str | None
+
+class ReadableContent(Protocol):
+    """A file, :class:`io.BytesIO` or :class:`io.StringIO`, or a stream reader whose ``read()`` is awaited."""
+
+    def read(self) -> Any:
+        """All that is left, bytes or text."""
+
+
+RequestContent = bytes | bytearray | str | ReadableContent | None
 
 
 class ExtendedJSONEncoder(_json.JSONEncoder):
@@ -87,15 +98,26 @@ def segment(text: str, argument: str = "name") -> str:
     """
     if not isinstance(text, str) or not text:
         raise InvalidArgument(argument, text, "must be a non-empty string")
+    text = plain(text)
     if text in {".", ".."}:
         raise InvalidArgument(argument, text, "must not be a dot segment")
-    text = plain(text)
     if _UNRESERVED(text):
         return text
     try:
         return urllib.parse.quote(text, safe="")
     except UnicodeEncodeError:
         raise InvalidArgument(argument, text, "must be text that can be encoded as UTF-8") from None
+
+
+def _content_read(data: object) -> bytes:
+    if isinstance(data, str):
+        return plain(data).encode()
+    if not isinstance(data, bytes | bytearray):
+        raise InvalidArgument("content", type_of(data), "must give bytes or text when it is read")
+    return bytes(data)
+
+
+VERSION_HEADER: Final = "X-BackendAI-Version"
 
 
 class Request:
@@ -108,10 +130,12 @@ class Request:
         Request("POST", "/auth", json={"echo": "hi"})   # in recipes
 
     Args:
-        session: The session that :meth:`fetch` uses.
+        session: The session that :meth:`fetch` uses; by default that of the ``with`` block which the code is in.
         method: HTTP method.
         path: Path below the endpoint, percent-encoded; a first ``/`` is optional.
-        content: Body. Text is sent as UTF-8 with type ``text/plain``, bytes as ``application/octet-stream``.
+        content: Body. Text is sent as UTF-8 with type ``text/plain``, bytes as ``application/octet-stream``, as is what
+            a file object gives. One whose ``read()`` is to be awaited (``aiohttp.StreamReader``) is read by ``async
+            with``.
         json: Body as a value to be encoded as JSON. Excludes ``content`` and ``files``.
         params: Query parameters. A server reads them only from requests without a body.
         content_type: Overrides the type that follows from the body.
@@ -122,6 +146,11 @@ class Request:
             timeout and deadline.
         check_status: Raise :class:`BackendAPIError` for an answer outside 2xx and 3xx.
         reporthook: Kept for the vendor's signature; not called.
+        override_api_version: API version to announce and sign with in place of the negotiated one, for example
+            ``v6.20220615``.
+
+    Attributes:
+        api_version: See ``override_api_version``; without it the session's, once there is a session.
 
     Thread-safety: a value; do not change it after it was sent.
     """
@@ -129,14 +158,14 @@ class Request:
     stream: Any = None  # on the class: only requests that open a stream have another
 
     __slots__ = (
-        "_headers", "anonymous", "body", "check_status", "content_type", "date", "files", "hold", "idempotent",
-        "method", "params", "path", "reporthook", "session",
+        "_api_version", "_headers", "_unread", "anonymous", "body", "check_status", "content_type", "date", "files",
+        "hold", "idempotent", "method", "params", "path", "reporthook", "session",
     )  # fmt: skip
 
     @overload
     def __init__(
         self,
-        session: _Sender,
+        session: _Sender | None = None,
         method: str = "GET",
         path: str | None = None,
         content: RequestContent = None,
@@ -150,15 +179,16 @@ class Request:
         hold: float | None = None,
         check_status: bool = True,
         reporthook: Callable[..., object] | None = None,
+        override_api_version: str | None = None,
     ) -> None: ...
 
     @overload
     def __init__(
         self,
         session: str,
-        method: str,
-        path: RequestContent = None,
-        content: None = None,
+        method: str = ...,
+        path: Any = None,
+        content: RequestContent = None,
         *,
         json: Any = ...,
         params: Mapping[str, Any] | None = None,
@@ -169,14 +199,15 @@ class Request:
         hold: float | None = None,
         check_status: bool = True,
         reporthook: Callable[..., object] | None = None,
+        override_api_version: str | None = None,
     ) -> None: ...
 
     def __init__(
         self,
-        session: Any,
-        method: Any = "GET",
-        path: Any = None,
-        content: Any = None,
+        session: Any = None,
+        method: Any = _NOT_GIVEN,
+        path: Any = _NOT_GIVEN,
+        content: Any = _NOT_GIVEN,
         *,
         json: Any = _NOT_GIVEN,
         params: Mapping[str, Any] | None = None,
@@ -187,15 +218,20 @@ class Request:
         hold: float | None = None,
         check_status: bool = True,
         reporthook: Callable[..., object] | None = None,
+        override_api_version: str | None = None,
     ) -> None:
         if isinstance(session, str):
-            session, method, path, content = None, session, method, path
-        method, path = plain(method), plain(path)
+            if method is _NOT_GIVEN:  # the others by their names
+                session, method = None, session
+            else:
+                session, method, path, content = None, session, method, content if path is _NOT_GIVEN else path
+        method = "GET" if method is _NOT_GIVEN else plain(method)
+        path = None if path is _NOT_GIVEN else plain(path)
         if method not in METHODS:
             raise InvalidArgument("method", method, f"must be one of {', '.join(sorted(METHODS))}")
         if path.__class__ is not str:
             raise InvalidArgument("path", path, "must be a string")
-        self.session = session
+        self.session = current_session() if session is None else session
         self.method: str = method
         self.path: str = path[1:] if path[:1] == "/" else path
         if params is not None and not isinstance(params, Mapping):
@@ -210,10 +246,14 @@ class Request:
         self.files: list[AttachedFile] | None = None
         self._headers: CaseInsensitiveDict[str] | None = None
         self.body: bytes | None = None
+        self._unread: ReadableContent | None = None
+        self._api_version: str | None = None
+        if override_api_version is not None:
+            self.api_version = override_api_version
         self.content_type = "text/plain"
         if json is not _NOT_GIVEN:
             self.set_json(json)
-        elif content is not None:
+        elif content is not _NOT_GIVEN and content is not None:
             self.set_content(content)
         if content_type is not None:
             self.content_type = check_media_type("content_type", content_type)
@@ -229,10 +269,27 @@ class Request:
         return self._bound_session().config
 
     @property
+    def api_version(self) -> str:
+        """The API version that is announced; empty where neither it nor a session was given."""
+        if self._api_version is not None or self.session is None:
+            return self._api_version or ""
+        return format_api_version(self.session.api_version)
+
+    @api_version.setter
+    def api_version(self, version: str) -> None:
+        self._api_version = format_api_version(parse_api_version(version))
+        if self._headers is not None and VERSION_HEADER in self._headers:
+            self._headers[VERSION_HEADER] = self._api_version
+
+    @property
     def headers(self) -> CaseInsensitiveDict[str]:
-        """Extra headers; they are sent in addition to the standard ones, which each attempt sets."""
+        """Headers to send: those that the session adds are there for reading, others can be added."""
         if self._headers is None:
             self._headers = CaseInsensitiveDict()
+            if self.session is not None:
+                self._headers["User-Agent"] = self.config.user_agent
+                self._headers["X-BackendAI-Domain"] = self.config.domain
+                self._headers[VERSION_HEADER] = self.api_version
         return self._headers
 
     @property
@@ -244,8 +301,8 @@ class Request:
         """Set the body.
 
         Args:
-            value: Text (sent as UTF-8, ``text/plain``), bytes (``application/octet-stream``) or None for no body
-                (``text/plain``).
+            value: Text (sent as UTF-8, ``text/plain``), bytes or a file object (``application/octet-stream``) or None
+                for no body (``text/plain``). A file object is read here, unless that is to be awaited.
             content_type: Overrides the type.
 
         Raises:
@@ -253,14 +310,21 @@ class Request:
         """
         if self.files is not None:
             raise InvalidArgument("value", type_of(value), "cannot set content after files were attached")
+        self._unread = None
         if value is None:
             self.body, guessed = None, "text/plain"
         elif isinstance(value, str):
             self.body, guessed = plain(value).encode(), "text/plain"
         elif isinstance(value, bytes | bytearray):
             self.body, guessed = bytes(value), "application/octet-stream"
+        elif callable(getattr(value, "read", None)):
+            self.body, guessed = None, "application/octet-stream"
+            if inspect.iscoroutinefunction(value.read):
+                self._unread = value
+            else:
+                self.body = _content_read(value.read())
         else:
-            raise InvalidArgument("content", type_of(value), "must be str, bytes or None")
+            raise InvalidArgument("content", type_of(value), "must be str, bytes, a file object or None")
         self.content_type = guessed if content_type is None else check_media_type("content_type", content_type)
 
     def set_json(self, value: Any) -> None:
@@ -287,8 +351,9 @@ class Request:
         Raises:
             InvalidArgument: A body was set already.
         """
-        if self.body is not None:
+        if self.body or self._unread is not None:
             raise InvalidArgument("files", "...", "cannot attach files to a request that has content")
+        self.body = None
         self.files = [checked_file(file) for file in files]
         self.content_type = "multipart/form-data"
 
@@ -339,8 +404,8 @@ class Request:
             InvalidArgument: The request has no session, or a method other than GET.
         """
         self._check_streamable()
-        kind: type[WebSocketResponse[Any]] = response_cls or resolve(__name__, "WebSocketResponse")
-        return kind.of_request(self, on_enter)
+        socket: WebSocketResponse[Any] = self.session._websocket_of(self, on_enter, response_cls)
+        return socket
 
     def connect_events(
         self, *, response_cls: type[SSEResponse[Any]] | None = None, reconnect: bool = True
@@ -358,18 +423,26 @@ class Request:
             InvalidArgument: The request has no session, or a method other than GET.
         """
         self._check_streamable()
-        kind: type[SSEResponse[Any]] = response_cls or resolve(__name__, "SSEResponse")
-        return kind.of_request(self, reconnect)
+        events: SSEResponse[Any] = self.session._events_of(self, reconnect, response_cls)
+        return events
 
     def _check_streamable(self) -> None:
         self._bound_session()
         if self.method != "GET":
             raise InvalidArgument("method", self.method, "must be GET for a stream")
 
+    async def _read_content(self) -> None:
+        """Read a body that has to be awaited, once."""
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            self.body = _content_read(await unread.read())
+
     def _bound_session(self) -> Any:
         if self.session is None:
             raise InvalidArgument(
-                "session", None, "the request was made without a session: use Request(session, method, path)"
+                "session",
+                None,
+                "the request was made without a session: use Request(session, method, path), or a `with` block of one",
             )
         return self.session
 

@@ -17,7 +17,9 @@ from ai.backend.client.actors.waiting import in_event_loop, may_wait
 from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument, type_of
 from ai.backend.client.functions.base import Async, M, Sync
+from ai.backend.client.functions.streams.events import SSEResponse
 from ai.backend.client.functions.streams.stream import Plan
+from ai.backend.client.functions.streams.websocket import WebSocketResponse
 from ai.backend.client.progress import ProgressListener
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions.batch import Batch
@@ -134,6 +136,14 @@ class BaseSession(Proxies[M]):
 
     def _send_request(self, request: Request) -> CallFuture[Response]:
         return self._submit("fetch", "Request", _fetch(request))
+
+    def _websocket_of(
+        self, request: Request, on_enter: Callable[[Any], Any] | None, kind: type[WebSocketResponse[Any]] | None
+    ) -> WebSocketResponse[Any]:
+        return (kind or WebSocketResponse).of_request(request, on_enter)
+
+    def _events_of(self, request: Request, reconnect: bool, kind: type[SSEResponse[Any]] | None) -> SSEResponse[Any]:
+        return (kind or SSEResponse).of_request(request, reconnect)
 
     def with_options(
         self,

@@ -70,7 +70,7 @@ class StreamRequest(Request):
     def __init__(self, request: Request, stream: Any, content_type: str | None = None) -> None:
         super().__init__(request.method, request.path, params=request.params, anonymous=request.anonymous)
         self.content_type = request.content_type if content_type is None else content_type
-        self._headers = request._headers
+        self._headers, self._api_version = request._headers, request._api_version
         self.stream = stream
 
 

@@ -166,6 +166,8 @@ class Preparer:
             version: The API version to announce; empty for the version probe, which sends no such headers.
         """
         method = request.method
+        if version and request._api_version is not None:
+            version = request._api_version
         target = self.target(request, endpoint)
         body, content_type = self._body(request)
         if request._headers and "Content-Type" in request._headers:
@@ -187,8 +189,9 @@ class Preparer:
         headers = Headers(text)
         if request._headers:
             for name, value in request._headers.items():
-                if name.lower() != "content-type":  # taken above, since it is signed
-                    headers[_checked_header(plain(name), value)] = plain(value)
+                if name.lower() == "content-type" or headers.get(name) == value:  # taken above, or there for reading
+                    continue
+                headers[_checked_header(plain(name), value)] = plain(value)
         return PreparedAttempt(endpoint, method, target, headers, body)
 
     def prepare_transfer(
