@@ -189,7 +189,8 @@ class Preparer:
         headers = Headers(text)
         if request._headers:
             for name, value in request._headers.items():
-                if name.lower() == "content-type" or headers.get(name) == value:  # taken above, or there for reading
+                # The type was taken above; what the session sets by itself may be there for reading.
+                if name.lower() == "content-type" or (value and headers.get(name) == value):
                     continue
                 headers[_checked_header(plain(name), value)] = plain(value)
         return PreparedAttempt(endpoint, method, target, headers, body)
