@@ -164,7 +164,7 @@ def run(
             if progress.waiting and not control.is_stopped:
                 progress.answer = yield from ask(answers, _prompt(result), control, limit)
             if limit is not None and monotonic() > limit and not progress.over:
-                raise DeadlineExceeded(f"the code ran longer than {timeout} s; it was interrupted")
+                raise DeadlineExceeded(f"the code ran longer than {timeout:g} s; it was interrupted")
         yield from _wind_up(kernel, progress, result)
         if progress.failure is not None:
             raise progress.failure
