@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import collections
+import functools
 import logging
 import os
 import sys
@@ -32,6 +33,11 @@ get_ident, allocate_lock, start_new_thread = gevent.monkey.get_original(
     "_thread", ["get_ident", "allocate_lock", "start_new_thread"]
 )
 monotonic: Callable[[], float] = time.monotonic
+rest_clock: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""For how long something has rested. Unlike :data:`monotonic`, it goes on while the machine sleeps, where there is such
+a clock: the other side of a connection does not sleep with us."""
 thread_sleep: Callable[[float], None] = gevent.monkey.get_original("time", "sleep")
 """For native threads. ``time.sleep`` would give the thread a hub in a patched process, which nobody ends."""
 getaddrinfo: Callable[..., list[Any]] = gevent.monkey.get_original("socket", "getaddrinfo")

@@ -26,6 +26,8 @@ from ai.backend.client.actors.hub import Hub, getaddrinfo
 
 _Socket: Any = gevent.monkey.get_original("socket", "socket")
 
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
+
 READ, WRITE = 1, 2
 CHUNK = 65536
 """Bytes asked of the kernel at a time: one TLS record is at most 16 KiB, and most answers fit in one read."""
@@ -35,6 +37,21 @@ BACKLOG = 128
 
 ACCEPT_REST = 0.5
 """Seconds without accepting after a failure to accept."""
+
+KEEP_ALIVE_IDLE, KEEP_ALIVE_STEP, KEEP_ALIVE_COUNT = 30, 10, 3
+"""Seconds of silence before the first probe, seconds between probes, and how many may stay without an answer.
+
+The system's own (two hours, on Linux) keep no entry of a NAT alive, which may forget after a minute. A peer that has
+vanished is noticed within a minute, also by who waits long for an answer or an event."""
+
+UNREAD_LIMIT = 60.0
+"""Seconds for which a peer may leave what was sent to it without an acknowledgement: as long as the probes above take.
+
+Linux's own limit is 15 minutes. To Linux a peer that has no room for more is one that does not acknowledge; what may
+wait for a slow reader says so (:meth:`HubSocket.set_unread_limit`)."""
+
+ROOM = 65536
+"""Bytes of one write that a peer has room for, if it reads at all: the smallest receive buffer in common use."""
 
 SocketOptions = Iterable[tuple[int, int, int | bytes]]
 
@@ -79,7 +96,10 @@ def connect(
                     code = raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:
                     raise OSError(code, os.strerror(code))
-                return HubSocket(hub, raw)
+                sock = HubSocket(hub, raw)
+                keep_alive(raw)
+                sock.set_unread_limit()
+                return sock
             except OSError as failure:
                 raw.close()
                 error = failure
@@ -111,6 +131,19 @@ def _resolve(hub: Hub, host: str, port: int) -> list[tuple[Any, ...]]:
     return hub.offload(getaddrinfo, host, port, 0, socket.SOCK_STREAM)
 
 
+def keep_alive(raw: Any) -> None:
+    """Have the system ask a silent peer whether it is still there, as far as this system can."""
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEP_ALIVE_IDLE),
+        ("TCP_KEEPALIVE", KEEP_ALIVE_IDLE),  # what macOS calls it
+        ("TCP_KEEPINTVL", KEEP_ALIVE_STEP),
+        ("TCP_KEEPCNT", KEEP_ALIVE_COUNT),
+    ):
+        if hasattr(socket, name):
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 class HubSocket:
     """A connected TCP socket, for one lane at a time; one greenlet may write while another reads.
 
@@ -134,6 +167,7 @@ class HubSocket:
         self._write_watcher: Any = None
         self._files = 0
         self._closing = False
+        self._unread_limit: float | None = None
         self.stale = False
         self.when_stale: Callable[[], object] | None = None
         # ref=False: an idle connection must not keep the caller's hub alive.
@@ -190,6 +224,8 @@ class HubSocket:
                 data: bytes | None = self._raw.recv(size)
             except BlockingIOError:
                 data = None
+            except TimeoutError as error:  # the system gave the peer up: not our timeout
+                raise _vanished(error) from None
             self.rearm()  # the next read waits for the loop, which has others to serve: a peer may never pause
             if data is not None:
                 return data
@@ -239,13 +275,34 @@ class HubSocket:
         return self._send_raw(data)
 
     def _send_raw(self, data: bytes | memoryview) -> int:
+        if len(data) > ROOM and self._unread_limit == UNREAD_LIMIT:
+            self._wait_for_slow_reader()
         try:
             sent: int = self._raw.send(data)
         except BlockingIOError:
             return 0
+        except TimeoutError as error:
+            raise _vanished(error) from None
         return sent
 
+    def _wait_for_slow_reader(self) -> None:
+        """Who allows a write more time than :data:`UNREAD_LIMIT` gets it."""
+        self.set_unread_limit(None if self._timeout is None else max(self._timeout + 1, UNREAD_LIMIT))
+
+    def set_unread_limit(self, limit: float | None = UNREAD_LIMIT) -> None:
+        """Set for how long the peer may leave unread, or not acknowledge, what is sent to it.
+
+        Args:
+            limit: Seconds; None: as long as the system allows, which never ends for a peer that only reads slowly.
+        """
+        if limit != self._unread_limit:
+            self._unread_limit = limit
+            if _USER_TIMEOUT is not None and self._raw.fileno() >= 0:
+                self._raw.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, 0 if limit is None else int(limit * 1000))
+
     def _wait_writable(self) -> None:
+        if self._unread_limit == UNREAD_LIMIT:
+            self._wait_for_slow_reader()
         if self._write_watcher is None:
             self._write_watcher = self._hub.loop.io(self._raw.fileno(), WRITE, ref=False)
         gevent.socket.wait(self._write_watcher, timeout=self._timeout, timeout_exc=TimeoutError("timed out"))
@@ -335,6 +392,11 @@ class HubSocket:
         self.stale = True
 
 
+def _vanished(error: OSError) -> ConnectionResetError:
+    """What the system says of a peer that is not there any more, told apart from a timeout of ours."""
+    return ConnectionResetError(error.errno, error.strerror)
+
+
 class _Reader(io.RawIOBase):
     """The raw end of a buffered reader over a socket."""
 
@@ -360,12 +422,13 @@ class TLSSocket(HubSocket):
     """
 
     def __init__(self, plain: HubSocket, context: ssl.SSLContext, server_hostname: str | None) -> None:
-        hub, raw, timeout = plain._hub, plain._raw, plain._timeout
+        hub, raw, timeout, unread_limit = plain._hub, plain._raw, plain._timeout, plain._unread_limit
         plain._watcher.stop()
         plain._watcher.close()
         _open_sockets.get(hub, set()).discard(plain)
         super().__init__(hub, raw)
         self._timeout = timeout
+        self._unread_limit = unread_limit
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._flushing = False
@@ -516,6 +579,7 @@ class Listener:
             return
         raw.setblocking(False)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(raw)  # and no limit for what it leaves unread: a program that is stopped may go on later
         self._accepted(HubSocket(self._hub, raw))
 
     def _go_on(self) -> None:

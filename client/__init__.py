@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ai.backend.client._aliases import enter_aliases
 from ai.backend.client._roof import resolve
-from ai.backend.client._version import __version__
+from ai.backend.client._version import __version__, get_user_agent
 from ai.backend.client.exceptions import (
     BackendAPIError,
     BackendAPIVersionError,
@@ -40,11 +40,6 @@ __all__ = [
     "get_user_agent",
     "set_config",
 ]
-
-
-def get_user_agent() -> str:
-    """The ``User-Agent`` header that sessions send by default."""
-    return f"Backend.AI Client for Python {__version__}"
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, SupportsFloat, SupportsIndex
+from typing import Any, Final, SupportsFloat, SupportsIndex, TypeVar
 from urllib.parse import quote, urlsplit
 
 from ai.backend.client.auth import host_header, redact_url
@@ -24,13 +24,55 @@ HIDDEN: Final = "<hidden>"
 MAX_SECONDS: Final = 1e9
 """Longest time limit, about 31 years: what the time arithmetic of sockets and event loops holds on every platform."""
 
+ABOVE_0: Final = "above 0, up"
+
+
+T = TypeVar("T")
+
+
+def plain(value: T) -> T:
+    """A text or number without its subclass: what an enum member, or another one, writes of itself may be anything.
+
+    Everything that is given by users passes here once, before it is used. Other values are returned as they are.
+    """
+    for kind, made in _PLAIN:
+        if isinstance(value, kind):
+            return value if value.__class__ in (kind, bool) else made(value)
+    return value
+
+
+_PLAIN: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+)
+
 
 def check_text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidArgument(name, value, "must be a string")
-    if not value.isprintable():
-        raise InvalidArgument(name, value, "must consist of printable characters")
-    return value
+    text = plain(value)
+    if not text.isprintable():
+        raise InvalidArgument(name, text, "must consist of printable characters")
+    return text
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be sent: half a surrogate pair cannot, nor a name that the disk has in another encoding."""
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_MEDIA_TYPE: Final = re.compile(r"[\x20-\x7e\xa0-\xff]*").fullmatch
+
+
+def check_media_type(name: str, value: object) -> str:
+    if not isinstance(value, str) or not _MEDIA_TYPE(value):
+        raise InvalidArgument(name, value, "must be printable latin-1 text")
+    return plain(value)
 
 
 def check_header_text(name: str, value: object) -> str:
@@ -60,8 +102,8 @@ def without_value(check: Callable[[str, object], str], name: str, value: object)
 
 def one_of(*choices: str) -> Callable[[str, object], str]:
     def check(name: str, value: object) -> str:
-        if isinstance(value, str) and value in choices:
-            return value
+        if isinstance(value, str) and plain(value) in choices:
+            return plain(value)
         raise InvalidArgument(name, value, f"must be one of {', '.join(choices)}")
 
     return check
@@ -114,13 +156,28 @@ def parse_flag(text: str) -> object:
         return text  # the check names it
 
 
-def check_seconds(name: str, value: object) -> float:
+def check_seconds(name: str, value: object, rule: str = "from 0 (no limit)") -> float:
+    """A number of seconds from 0 to :data:`MAX_SECONDS`.
+
+    Args:
+        name: The argument.
+        value: What was given.
+        rule: Where the range begins, in the words of the error.
+    """
     try:
-        seconds = float(value) if isinstance(value, SupportsFloat) and not isinstance(value, bool) else -1.0
+        given = plain(value)
+        seconds = float(given) if isinstance(given, SupportsFloat) and not isinstance(given, bool) else -1.0
     except (TypeError, ValueError, OverflowError):
         seconds = -1.0
     if not 0 <= seconds <= MAX_SECONDS:  # also refuses NaN
-        raise InvalidArgument(name, value, f"must be a number of seconds from 0 (no limit) to {MAX_SECONDS:.0e}")
+        raise InvalidArgument(name, value, f"must be a number of seconds {rule} to {MAX_SECONDS:.0e}")
+    return seconds
+
+
+def check_seconds_above_0(name: str, value: object) -> float:
+    seconds = check_seconds(name, value, ABOVE_0)
+    if seconds == 0:
+        raise InvalidArgument(name, value, f"must be a number of seconds {ABOVE_0} to {MAX_SECONDS:.0e}")
     return seconds
 
 
@@ -133,7 +190,8 @@ def parse_number(text: str) -> object:
 
 def at_least(minimum: int) -> Callable[[str, object], int]:
     def check(name: str, value: object) -> int:
-        number = int(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else None
+        given = plain(value)
+        number = int(given) if isinstance(given, SupportsIndex) and not isinstance(given, bool) else None
         if number is None or number < minimum:
             raise InvalidArgument(name, value, f"must be a whole number, at least {minimum}")
         return number
@@ -143,7 +201,7 @@ def at_least(minimum: int) -> Callable[[str, object], int]:
 
 def check_path(name: str, value: object, note: str = "") -> str:
     """An absolute path, so that a later ``chdir`` does not change its meaning."""
-    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    path = plain(os.fspath(value) if isinstance(value, os.PathLike) else value)
     if not isinstance(path, str) or not path or "\0" in path:
         raise InvalidArgument(name, value, f"must be a path{note}")
     return str(Path(path).absolute())
@@ -188,7 +246,7 @@ def check_address_map(name: str, value: object) -> Mapping[str, str]:
     elif isinstance(value, str):
         pairs = [
             (told.strip(), use.strip())
-            for told, _, use in (part.partition("=") for part in value.split(",") if part.strip())
+            for told, _, use in (part.partition("=") for part in plain(value).split(",") if part.strip())
         ]
     else:
         raise InvalidArgument(name, value, reason)
@@ -199,7 +257,7 @@ def check_address_map(name: str, value: object) -> Mapping[str, str]:
 
 
 def check_endpoints(name: str, value: object) -> tuple[str, ...]:
-    text = str(value)
+    text = str(plain(value))
     if "@" in text:  # before anything else: a comma in a password would look like the end of an endpoint
         raise InvalidArgument(
             name, redact_url(text), "must not contain user information: keys are signed with, not sent"

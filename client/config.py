@@ -14,7 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
-from ai.backend.client import get_user_agent
 from ai.backend.client._checks import (
     at_least,
     bool_env,
@@ -36,7 +35,10 @@ from ai.backend.client._checks import (
     one_of,
     parse_flag,
     parse_number,
+    plain,
 )
+from ai.backend.client._endpoint_url import EndpointURL
+from ai.backend.client._version import get_user_agent
 from ai.backend.client.auth import redact_url
 from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.versioning import API_VERSION, MIN_API_VERSION, format_api_version, parse_api_version
@@ -125,8 +127,8 @@ class APIConfig:
             given.
         secret_key: Secret key, likewise. Not to be missing beside an access key.
         hash_type: Algorithm of the signature: one that :mod:`hashlib` guarantees, default ``sha256``. Any case.
-        vfolder_mounts: Names of virtual folders that every new compute session mounts. Those given come first, then
-            those of the environment (separated by commas), each once.
+        vfolder_mounts: Names of virtual folders that every new compute session mounts; empty text is none. Those given
+            come first, then those of the environment (separated by commas), each once.
         skip_sslcert_validation: Accept any certificate. Default False. In the environment: y yes t true 1, n no f false
             0.
         connection_timeout: Seconds to wait for a connection, default 10. 0 waits without limit.
@@ -290,9 +292,9 @@ class APIConfig:
         )
 
     @property
-    def endpoint(self) -> str:
-        """The first endpoint."""
-        return self.endpoints[0]
+    def endpoint(self) -> EndpointURL:
+        """The first endpoint: a text with the parts of a URL, as ``yarl.URL`` calls them."""
+        return EndpointURL(self.endpoints[0])
 
     @property
     def is_anonymous(self) -> bool:
@@ -303,6 +305,9 @@ class APIConfig:
     def vfolder_mounts(self) -> list[str]:
         """Names of the virtual folders that every new compute session mounts: a fresh list."""
         return list(self._vfolder_mounts)
+
+    def load_balance_endpoints(self) -> None:
+        """Nothing, as the vendor's method of this name: a session chooses among the endpoints by itself."""
 
     def rotate_endpoints(self) -> APIConfig:
         """Make the second endpoint the first.
@@ -404,7 +409,9 @@ def _vfolder_mounts(given: object) -> tuple[str, ...]:
     from_environment = _setting(
         "vfolder_mounts", None, check_names, lambda text: [name.strip() for name in text.split(",") if name.strip()]
     )
-    return tuple(dict.fromkeys((*check_names("vfolder_mounts", () if given is None else given), *from_environment)))
+    return tuple(
+        dict.fromkeys((*check_names("vfolder_mounts", () if given in (None, "") else given), *from_environment))
+    )
 
 
 def _ca_bundle(given: object) -> str | None:
@@ -432,7 +439,7 @@ def _proxies(given: object) -> tuple[Mapping[str, str], str]:
         )
     proxies = {}
     for scheme in ("http", "https"):
-        url = found.get(scheme, found.get("all"))
+        url = plain(found.get(scheme, found.get("all")))
         if url:
             try:
                 proxies[scheme] = check_proxy_url(str(url))

@@ -8,19 +8,23 @@ I/O; a session does.
 from __future__ import annotations
 
 import decimal
+import inspect
 import json as _json
 import pathlib
 import re
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from requests.structures import CaseInsensitiveDict
 
-from ai.backend.client._checks import MAX_SECONDS
+from ai.backend.client._checks import check_media_type, check_seconds, plain
+from ai.backend.client._current import current_session
+from ai.backend.client._response import AsyncResponse, FetchContextManager, Response
 from ai.backend.client._roof import resolve
-from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
+from ai.backend.client._upload import AttachedFile, checked_file
+from ai.backend.client.exceptions import InvalidArgument, type_of
+from ai.backend.client.versioning import format_api_version, parse_api_version
 
 if TYPE_CHECKING:
     from ai.backend.client.functions.streams.events import SSEResponse
@@ -41,39 +45,15 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent again although the server may have acted on an earlier attempt (RFC 9110, section 9.2.1)."""
 
-RequestContent = bytes | bytearray | str | None
+
+class ReadableContent(Protocol):
+    """A file, :class:`io.BytesIO` or :class:`io.StringIO`, or a stream reader whose ``read()`` is awaited."""
+
+    def read(self) -> Any:
+        """All that is left, bytes or text."""
 
 
-class AttachedFile(NamedTuple):
-    """One part of a multipart upload, sent as form field ``src``.
-
-    Attributes:
-        filename: Name that the server stores it under.
-        stream: Its bytes, or a binary file object that is read once, when the request is sent.
-        content_type: MIME type of the part.
-    """
-
-    filename: str
-    stream: bytes | IO[bytes]
-    content_type: str = "application/octet-stream"
-
-
-_PLAIN_FILENAME = re.compile(r"[A-Za-z0-9 _./+~=@,-]+").fullmatch
-
-
-def file_disposition(filename: str) -> str:
-    """The ``Content-Disposition`` of a file in a form.
-
-    Names beyond letters, digits and harmless signs are quoted for URLs, in the old form and in that of RFC 5987. The
-    servers read the second; HTML's rules, which browsers follow, would leave them ``%22`` in a name for each ``"``.
-
-    Args:
-        filename: Name that the server stores it under.
-    """
-    if _PLAIN_FILENAME(filename):
-        return f'form-data; name="src"; filename="{filename}"'
-    quoted = urllib.parse.quote(filename, safe="")
-    return f'form-data; name="src"; filename="{quoted}"; filename*=utf-8\'\'{quoted}'
+RequestContent = bytes | bytearray | str | ReadableContent | None
 
 
 class ExtendedJSONEncoder(_json.JSONEncoder):
@@ -100,19 +80,7 @@ class _Pending(Protocol):
 
 _NOT_GIVEN: Any = object()
 
-_HEADER_TEXT = re.compile(r"[\x20-\x7e\xa0-\xff]*").fullmatch
-_decode = _json.JSONDecoder().decode
-
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+").fullmatch
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text can be sent: half a surrogate pair cannot, nor a name that the disk has in another encoding."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def segment(text: str, argument: str = "name") -> str:
@@ -130,39 +98,26 @@ def segment(text: str, argument: str = "name") -> str:
     """
     if not isinstance(text, str) or not text:
         raise InvalidArgument(argument, text, "must be a non-empty string")
-    if text in (".", ".."):
+    text = plain(text)
+    if text in {".", ".."}:
         raise InvalidArgument(argument, text, "must not be a dot segment")
     if _UNRESERVED(text):
-        return str.__str__(text)  # of an enum member too: not its name
+        return text
     try:
         return urllib.parse.quote(text, safe="")
     except UnicodeEncodeError:
         raise InvalidArgument(argument, text, "must be text that can be encoded as UTF-8") from None
 
 
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS
+def _content_read(data: object) -> bytes:
+    if isinstance(data, str):
+        return plain(data).encode()
+    if not isinstance(data, bytes | bytearray):
+        raise InvalidArgument("content", type_of(data), "must give bytes or text when it is read")
+    return bytes(data)
 
 
-def _checked_type(value: object) -> str:
-    if not isinstance(value, str) or not _HEADER_TEXT(value):
-        raise InvalidArgument("content_type", value, "must be printable latin-1 text")
-    return value
-
-
-def _checked_file(file: Iterable[Any]) -> AttachedFile:
-    try:
-        attached = AttachedFile(*file)
-    except TypeError:
-        raise InvalidArgument("files", type_of(file), "must be AttachedFile(filename, stream, content_type)") from None
-    if not isinstance(attached.filename, str) or not attached.filename:
-        raise InvalidArgument("files", attached.filename, "must have file names that are non-empty strings")
-    if not is_utf8(attached.filename):
-        raise InvalidArgument("files", ascii(attached.filename), "must have file names that can be encoded as UTF-8")
-    if not isinstance(attached.stream, bytes) and not callable(getattr(attached.stream, "read", None)):
-        raise InvalidArgument("files", attached.filename, "must have bytes or a binary file object as stream")
-    _checked_type(attached.content_type)
-    return attached
+VERSION_HEADER: Final = "X-BackendAI-Version"
 
 
 class Request:
@@ -175,10 +130,12 @@ class Request:
         Request("POST", "/auth", json={"echo": "hi"})   # in recipes
 
     Args:
-        session: The session that :meth:`fetch` uses.
+        session: The session that :meth:`fetch` uses; by default that of the ``with`` block which the code is in.
         method: HTTP method.
         path: Path below the endpoint, percent-encoded; a first ``/`` is optional.
-        content: Body. Text is sent as UTF-8 with type ``text/plain``, bytes as ``application/octet-stream``.
+        content: Body. Text is sent as UTF-8 with type ``text/plain``, bytes as ``application/octet-stream``, as is what
+            a file object gives. One whose ``read()`` is to be awaited (``aiohttp.StreamReader``) is read by ``async
+            with``.
         json: Body as a value to be encoded as JSON. Excludes ``content`` and ``files``.
         params: Query parameters. A server reads them only from requests without a body.
         content_type: Overrides the type that follows from the body.
@@ -189,19 +146,25 @@ class Request:
             timeout and deadline.
         check_status: Raise :class:`BackendAPIError` for an answer outside 2xx and 3xx.
         reporthook: Kept for the vendor's signature; not called.
+        override_api_version: API version to announce and sign with in place of the negotiated one, for example
+            ``v6.20220615``.
+
+    Attributes:
+        api_version: See ``override_api_version``; without it the session's, once there is a session.
 
     Thread-safety: a value; do not change it after it was sent.
     """
 
     __slots__ = (
-        "_headers", "anonymous", "body", "check_status", "content_type", "date", "files", "hold", "idempotent",
-        "method", "params", "path", "reporthook", "session", "stream",
+        "_api_version", "_headers", "_unread", "anonymous", "body", "check_status", "content_type", "date", "files",
+        "hold", "idempotent", "method", "params", "path", "reporthook", "session",
+        "stream",
     )  # fmt: skip
 
     @overload
     def __init__(
         self,
-        session: _Sender,
+        session: _Sender | None = None,
         method: str = "GET",
         path: str | None = None,
         content: RequestContent = None,
@@ -215,15 +178,16 @@ class Request:
         hold: float | None = None,
         check_status: bool = True,
         reporthook: Callable[..., object] | None = None,
+        override_api_version: str | None = None,
     ) -> None: ...
 
     @overload
     def __init__(
         self,
         session: str,
-        method: str,
-        path: RequestContent = None,
-        content: None = None,
+        method: str = ...,
+        path: Any = None,
+        content: RequestContent = None,
         *,
         json: Any = ...,
         params: Mapping[str, Any] | None = None,
@@ -234,14 +198,15 @@ class Request:
         hold: float | None = None,
         check_status: bool = True,
         reporthook: Callable[..., object] | None = None,
+        override_api_version: str | None = None,
     ) -> None: ...
 
     def __init__(
         self,
-        session: Any,
-        method: Any = "GET",
-        path: Any = None,
-        content: Any = None,
+        session: Any = None,
+        method: Any = _NOT_GIVEN,
+        path: Any = _NOT_GIVEN,
+        content: Any = _NOT_GIVEN,
         *,
         json: Any = _NOT_GIVEN,
         params: Mapping[str, Any] | None = None,
@@ -252,24 +217,28 @@ class Request:
         hold: float | None = None,
         check_status: bool = True,
         reporthook: Callable[..., object] | None = None,
+        override_api_version: str | None = None,
     ) -> None:
-        if session.__class__ is str:
-            session, method, path, content = None, session, method, path
+        if isinstance(session, str):
+            if method is _NOT_GIVEN:  # the others by their names
+                session, method = None, session
+            else:
+                session, method, path, content = None, session, method, content if path is _NOT_GIVEN else path
+        method = "GET" if method is _NOT_GIVEN else plain(method)
+        path = None if path is _NOT_GIVEN else plain(path)
         if method not in METHODS:
             raise InvalidArgument("method", method, f"must be one of {', '.join(sorted(METHODS))}")
         if path.__class__ is not str:
             raise InvalidArgument("path", path, "must be a string")
-        self.session = session
+        self.session = current_session() if session is None else session
         self.method: str = method
         self.path: str = path[1:] if path[:1] == "/" else path
         if params is not None and not isinstance(params, Mapping):
             raise InvalidArgument("params", params, "must be a mapping of names to values")
-        if hold is not None and not _is_seconds(hold):
-            raise InvalidArgument("hold", hold, "must be a number of seconds, 0 or more, or None")
-        self.params = params
+        self.params = params and {plain(name): plain(value) for name, value in params.items()}
         self.anonymous = anonymous
         self.idempotent: bool = method in SAFE_METHODS if idempotent is None else idempotent
-        self.hold = hold
+        self.hold = None if hold is None else check_seconds("hold", hold)
         self.check_status = check_status
         self.reporthook = reporthook
         self.stream: Any = None  # what takes the connection of the answer over
@@ -277,13 +246,17 @@ class Request:
         self.files: list[AttachedFile] | None = None
         self._headers: CaseInsensitiveDict[str] | None = None
         self.body: bytes | None = None
+        self._unread: ReadableContent | None = None
+        self._api_version: str | None = None
+        if override_api_version is not None:
+            self.api_version = override_api_version
         self.content_type = "text/plain"
         if json is not _NOT_GIVEN:
             self.set_json(json)
-        elif content is not None:
+        elif content is not _NOT_GIVEN and content is not None:
             self.set_content(content)
         if content_type is not None:
-            self.content_type = _checked_type(content_type)
+            self.content_type = check_media_type("content_type", content_type)
         if files is not None:
             self.attach_files(files)
 
@@ -296,10 +269,27 @@ class Request:
         return self._bound_session().config
 
     @property
+    def api_version(self) -> str:
+        """The API version that is announced; empty where neither it nor a session was given."""
+        if self._api_version is not None or self.session is None:
+            return self._api_version or ""
+        return format_api_version(self.session.api_version)
+
+    @api_version.setter
+    def api_version(self, version: str) -> None:
+        self._api_version = format_api_version(parse_api_version(version))
+        if self._headers is not None and VERSION_HEADER in self._headers:
+            self._headers[VERSION_HEADER] = self._api_version
+
+    @property
     def headers(self) -> CaseInsensitiveDict[str]:
-        """Extra headers; they are sent in addition to the standard ones, which each attempt sets."""
+        """Headers to send: those that the session adds are there for reading, others can be added."""
         if self._headers is None:
             self._headers = CaseInsensitiveDict()
+            if self.session is not None:
+                self._headers["User-Agent"] = self.config.user_agent
+                self._headers["X-BackendAI-Domain"] = self.config.domain
+                self._headers[VERSION_HEADER] = self.api_version
         return self._headers
 
     @property
@@ -311,8 +301,8 @@ class Request:
         """Set the body.
 
         Args:
-            value: Text (sent as UTF-8, ``text/plain``), bytes (``application/octet-stream``) or None for no body
-                (``text/plain``).
+            value: Text (sent as UTF-8, ``text/plain``), bytes or a file object (``application/octet-stream``) or None
+                for no body (``text/plain``). A file object is read here, unless that is to be awaited.
             content_type: Overrides the type.
 
         Raises:
@@ -320,15 +310,22 @@ class Request:
         """
         if self.files is not None:
             raise InvalidArgument("value", type_of(value), "cannot set content after files were attached")
+        self._unread = None
         if value is None:
             self.body, guessed = None, "text/plain"
         elif isinstance(value, str):
-            self.body, guessed = value.encode(), "text/plain"
+            self.body, guessed = plain(value).encode(), "text/plain"
         elif isinstance(value, bytes | bytearray):
             self.body, guessed = bytes(value), "application/octet-stream"
+        elif callable(getattr(value, "read", None)):
+            self.body, guessed = None, "application/octet-stream"
+            if inspect.iscoroutinefunction(value.read):
+                self._unread = value
+            else:
+                self.body = _content_read(value.read())
         else:
-            raise InvalidArgument("content", type_of(value), "must be str, bytes or None")
-        self.content_type = guessed if content_type is None else _checked_type(content_type)
+            raise InvalidArgument("content", type_of(value), "must be str, bytes, a file object or None")
+        self.content_type = guessed if content_type is None else check_media_type("content_type", content_type)
 
     def set_json(self, value: Any) -> None:
         """Set a JSON body.
@@ -354,9 +351,10 @@ class Request:
         Raises:
             InvalidArgument: A body was set already.
         """
-        if self.body is not None:
+        if self.body or self._unread is not None:
             raise InvalidArgument("files", "...", "cannot attach files to a request that has content")
-        self.files = [_checked_file(file) for file in files]
+        self.body = None
+        self.files = [checked_file(file) for file in files]
         self.content_type = "multipart/form-data"
 
     def fetch(
@@ -406,8 +404,8 @@ class Request:
             InvalidArgument: The request has no session, or a method other than GET.
         """
         self._check_streamable()
-        kind: type[WebSocketResponse[Any]] = response_cls or resolve(__name__, "WebSocketResponse")
-        return kind.of_request(self, on_enter)
+        socket: WebSocketResponse[Any] = self.session._websocket_of(self, on_enter, response_cls)
+        return socket
 
     def connect_events(
         self, *, response_cls: type[SSEResponse[Any]] | None = None, reconnect: bool = True
@@ -425,159 +423,28 @@ class Request:
             InvalidArgument: The request has no session, or a method other than GET.
         """
         self._check_streamable()
-        kind: type[SSEResponse[Any]] = response_cls or resolve(__name__, "SSEResponse")
-        return kind.of_request(self, reconnect)
+        events: SSEResponse[Any] = self.session._events_of(self, reconnect, response_cls)
+        return events
 
     def _check_streamable(self) -> None:
         self._bound_session()
         if self.method != "GET":
             raise InvalidArgument("method", self.method, "must be GET for a stream")
 
+    async def _read_content(self) -> None:
+        """Read a body that has to be awaited, once."""
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            self.body = _content_read(await unread.read())
+
     def _bound_session(self) -> Any:
         if self.session is None:
             raise InvalidArgument(
-                "session", None, "the request was made without a session: use Request(session, method, path)"
+                "session",
+                None,
+                "the request was made without a session: use Request(session, method, path), or a `with` block of one",
             )
         return self.session
-
-
-class Response:
-    """An answer whose body has been read.
-
-    Attributes:
-        session: The session that asked, or None in recipes.
-        status: HTTP status code.
-        content: The body, decoded as ``Content-Encoding`` says.
-        raw_response: The :class:`requests.Response` behind it.
-    """
-
-    __slots__ = ("_position", "content", "raw_response", "session", "status")
-
-    def __init__(self, status: int, content: bytes, raw_response: Any = None, session: Any = None) -> None:
-        self.status = status
-        self.content = content
-        self.raw_response = raw_response
-        self.session = session
-        self._position = 0
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status} {len(self.content)} bytes>"
-
-    @property
-    def reason(self) -> str:
-        """HTTP reason phrase."""
-        return getattr(self.raw_response, "reason", None) or ""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers; names compare without regard to case."""
-        headers: Mapping[str, str] = CaseInsensitiveDict() if self.raw_response is None else self.raw_response.headers
-        return headers
-
-    @property
-    def content_type(self) -> str:
-        """MIME type without parameters; ``application/octet-stream`` when the server named none."""
-        return self.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
-
-    @property
-    def content_length(self) -> int | None:
-        """``Content-Length`` as sent, None when absent or no number."""
-        text = self.headers.get("Content-Length", "")
-        return int(text) if text.isdecimal() else None
-
-    def text(self) -> Any:
-        """The body as text (UTF-8; what cannot be decoded is replaced)."""
-        return self.content.decode("utf-8", "replace")
-
-    def json(self, *, loads: Callable[..., Any] | None = None) -> Any:
-        """The body as JSON.
-
-        Args:
-            loads: Decoder; by default :func:`json.loads`.
-
-        Raises:
-            InvalidReply: It is not JSON; status and the first bytes are kept.
-        """
-        try:
-            # Decoded here: json.loads would first guess the encoding.
-            return (loads or _decode)(self.content.decode())
-        except (ValueError, RecursionError) as error:
-            if loads is None and not self.content.isascii():
-                try:
-                    return _json.loads(self.content)  # a byte order mark, or UTF-16
-                except (ValueError, RecursionError):
-                    pass
-            raise InvalidReply(f"the body is not JSON: {error}", self.status, self.content) from None
-
-    def read(self, n: int = -1) -> bytes:
-        """The next ``n`` bytes of the body, all that is left when negative; empty at the end."""
-        start = self._position
-        end = len(self.content) if n < 0 else min(start + n, len(self.content))
-        self._position = end
-        return self.content[start:end]
-
-    def readall(self) -> bytes:
-        """What is left of the body."""
-        return self.read()
-
-
-class AsyncResponse(Response):
-    """The same answer as ``async with`` yields it.
-
-    :meth:`text`, :meth:`json`, :meth:`aread` and :meth:`areadall` are coroutines.
-    """
-
-    __slots__ = ()
-
-    async def text(self) -> str:
-        """The body as text."""
-        text: str = super().text()
-        return text
-
-    async def json(self, *, loads: Callable[..., Any] | None = None) -> Any:
-        """The body as JSON."""
-        return super().json(loads=loads)
-
-    async def aread(self, n: int = -1) -> bytes:
-        """The next ``n`` bytes of the body."""
-        return self.read(n)
-
-    async def areadall(self) -> bytes:
-        """What is left of the body."""
-        return self.read()
-
-
-class FetchContextManager:
-    """Sends on entering, yields the response. Not reusable at the same time by two tasks."""
-
-    __slots__ = ("_request",)
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def __enter__(self) -> Response:
-        session = self._request.session
-        if getattr(session, "asynchronous", False):
-            raise TypeError("use `async with` to fetch through an AsyncSession")
-        response: Response = session._wait(session._send_request(self._request))
-        response.session = session
-        return response
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    async def __aenter__(self) -> AsyncResponse:
-        session = self._request.session
-        pending: Awaitable[Response] = session._send_request(self._request)
-        response = await pending
-        return AsyncResponse(response.status, response.content, response.raw_response, session)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 def __getattr__(name: str) -> Any:

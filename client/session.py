@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ai.backend.client.functions.current import api_session
+from ai.backend.client._current import api_session
 from ai.backend.client.sessions.facade import AsyncSession, BaseSession, Session
 from ai.backend.client.sessions.legacy import is_legacy_server
 

@@ -21,9 +21,10 @@ from collections.abc import Callable, Generator, Iterator
 from types import GeneratorType, NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar, overload
 
+from ai.backend.client._checks import plain
+from ai.backend.client._current import current_session
 from ai.backend.client.actors.call import Gather, Offload, Pause
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.functions.current import current_session
 from ai.backend.client.request import Request
 from ai.backend.client.types import undefined
 
@@ -181,7 +182,7 @@ def _as_given(recipe: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, 
             break
     else:
         return args, kwargs
-    args, kwargs = read_iterators(args, kwargs)
+    args, kwargs = plain_arguments(args, kwargs)
     if not any(value is undefined for value in (*args, *kwargs.values())):
         return args, kwargs
     names = list(inspect.signature(recipe).parameters)[1:]  # without the class or object that it is bound to
@@ -191,12 +192,16 @@ def _as_given(recipe: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, 
     return (), {name: value for name, value in named.items() if value is not undefined}
 
 
-def read_iterators(args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """The arguments, with lists in place of iterators: users' code runs in the caller's place, and only once."""
-    return (
-        tuple(list(value) if isinstance(value, Iterator) else value for value in args),
-        {name: list(value) if isinstance(value, Iterator) else value for name, value in kwargs.items()},
-    )
+def plain_arguments(args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """The arguments without subclasses of texts and numbers, and with lists in place of iterators.
+
+    So users' code runs in the caller's place, and only once.
+    """
+    return tuple(map(_plain_argument, args)), {name: _plain_argument(value) for name, value in kwargs.items()}
+
+
+def _plain_argument(value: Any) -> Any:
+    return list(value) if isinstance(value, Iterator) else plain(value)
 
 
 class BlockingFunction(BoundFunction[P, T]):

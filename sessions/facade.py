@@ -8,16 +8,18 @@ from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
+from ai.backend.client import _current as current
 from ai.backend.client import log
-from ai.backend.client._checks import MAX_SECONDS
+from ai.backend.client._checks import at_least, check_seconds
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.waiting import in_event_loop, may_wait
 from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument, type_of
-from ai.backend.client.functions import current
 from ai.backend.client.functions.base import Async, M, Sync
+from ai.backend.client.functions.streams.events import SSEResponse
 from ai.backend.client.functions.streams.stream import StreamSpec
+from ai.backend.client.functions.streams.websocket import WebSocketResponse
 from ai.backend.client.progress import ProgressListener
 from ai.backend.client.request import Request, Response
 from ai.backend.client.sessions.batch import Batch
@@ -135,6 +137,14 @@ class BaseSession(Proxies[M]):
     def _send_request(self, request: Request) -> CallFuture[Response]:
         return self._submit("fetch", "Request", _fetch(request))
 
+    def _websocket_of(
+        self, request: Request, on_enter: Callable[[Any], Any] | None, kind: type[WebSocketResponse[Any]] | None
+    ) -> WebSocketResponse[Any]:
+        return (kind or WebSocketResponse).of_request(request, on_enter)
+
+    def _events_of(self, request: Request, reconnect: bool, kind: type[SSEResponse[Any]] | None) -> SSEResponse[Any]:
+        return (kind or SSEResponse).of_request(request, reconnect)
+
     def with_options(
         self,
         *,
@@ -163,7 +173,7 @@ class BaseSession(Proxies[M]):
         view._options = Options(
             timeout=options.timeout if isinstance(timeout, _NotGiven) else _limit("timeout", timeout),
             deadline=options.deadline if isinstance(deadline, _NotGiven) else _limit("deadline", deadline),
-            retries=options.retries if isinstance(retries, _NotGiven) else _count("retries", retries),
+            retries=options.retries if isinstance(retries, _NotGiven) else at_least(0)("retries", retries),
             explicit=options.explicit or not (isinstance(timeout, _NotGiven) and isinstance(deadline, _NotGiven)),
             fixed=options.fixed or not isinstance(deadline, _NotGiven),
         )
@@ -218,7 +228,7 @@ class BaseSession(Proxies[M]):
     def _start_closing(self, timeout: float) -> Closing | None:
         if self._root is not None:
             raise TypeError("this is a view made by with_options(): close the session that it was made from")
-        _seconds("timeout", timeout)
+        check_seconds("timeout", timeout, "from 0")
         self._finalizer.detach()
         return self._core.start_closing(timeout)
 
@@ -393,16 +403,4 @@ def _announcement(wanted: bool) -> Generator[Request, Response, str | None]:
 
 def _limit(argument: str, value: float | None) -> float | None:
     """A time limit; 0 and None are none, as in the configuration."""
-    return None if value is None else _seconds(argument, value) or None
-
-
-def _seconds(argument: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
-        raise InvalidArgument(argument, value, "must be a number of seconds, 0 or more")
-    return float(value)
-
-
-def _count(argument: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidArgument(argument, value, "must be a whole number, 0 or more")
-    return value
+    return None if value is None else check_seconds(argument, value) or None

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 
-from ai.backend.client.functions.current import current_session
+from ai.backend.client._current import current_session
 from support.runtimes.calling import RUNTIMES, Runtime, available
 from support.runtimes.scripts import CLEAN
 from support.servers.echo import EchoServer

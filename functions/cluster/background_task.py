@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import uuid
 
+from ai.backend.client._current import session_of
 from ai.backend.client.functions.base import BaseFunction, M
-from ai.backend.client.functions.current import session_of
 from ai.backend.client.functions.streams.events import EventsSpec, SSEResponse
 from ai.backend.client.functions.streams.stream import NO_TYPE
 from ai.backend.client.functions.toolkit import inputs

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ai.backend.client._checks import plain
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.toolkit.generations import (
     V4_IMAGE,
@@ -29,7 +30,6 @@ from ai.backend.client.functions.toolkit.inputs import (
     either,
     items,
     mapping,
-    plain,
     port,
     script,
     text,

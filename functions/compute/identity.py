@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Self
 
+from ai.backend.client._checks import plain
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import BaseFunction, M
 from ai.backend.client.functions.toolkit.generations import V5, require_version
@@ -54,7 +55,7 @@ class SessionIdentity(BaseFunction[M]):
         name: str | None = None,
         id: uuid.UUID | str | None = None,
     ) -> None:
-        self.kernel_id = either("kernel_id", kernel_id, "name", name)
+        self.kernel_id = plain(either("kernel_id", kernel_id, "name", name))
         self.id = None if id is None else session_uuid("id", id)
         self.owner_access_key = optional(text, "owner_access_key", owner_access_key or None)
         if self.kernel_id is not None or self.id is None:

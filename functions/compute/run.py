@@ -18,7 +18,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from ai.backend.client._checks import MAX_SECONDS
+from ai.backend.client._checks import check_seconds_above_0
 from ai.backend.client.actors.channel import following
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import monotonic
@@ -147,12 +147,7 @@ def run(
     says so.
     """
     options = _options(mode, code, clean, build, build_log, exec)
-    if timeout is not None and (
-        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MAX_SECONDS
-    ):
-        raise InvalidArgument(
-            "timeout", timeout, f"must be a number of seconds above 0, up to {MAX_SECONDS:.0e}, or None"
-        )
+    timeout = _inputs.optional(check_seconds_above_0, "timeout", timeout)
     answers = Answers(inputs)
     result = RunResult(secrets.token_hex(8))
     progress = _Progress(run_body(result.run_id, code, mode, options))
@@ -169,7 +164,7 @@ def run(
             if progress.waiting and not control.is_stopped:
                 progress.answer = yield from ask(answers, _prompt(result), control, limit)
             if limit is not None and monotonic() > limit and not progress.over:
-                raise DeadlineExceeded(f"the code ran longer than {timeout} s; it was interrupted")
+                raise DeadlineExceeded(f"the code ran longer than {timeout:g} s; it was interrupted")
         yield from _wind_up(kernel, progress, result)
         if progress.failure is not None:
             raise progress.failure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from ai.backend.client._checks import plain
 from ai.backend.client.actors.hub import monotonic
 from ai.backend.client.exceptions import BackendClientError, BackendError, InvalidArgument, type_of
 from ai.backend.client.functions.base import Gather, Offload, Pause, Recipe
@@ -57,7 +58,7 @@ class Answers:
             raise BackendClientError("the code waits for input, and there is none left; it was interrupted")
         if not isinstance(line, str):
             raise InvalidArgument("inputs", type_of(line), "must give text")
-        return line
+        return plain(line)
 
 
 def tell(on_output: OnOutput, items: list[tuple[str, Any]]) -> Recipe[None]:

@@ -19,6 +19,7 @@ import builtins
 import uuid
 from typing import Any, ClassVar
 
+from ai.backend.client._checks import plain
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_factory, api_function
 from ai.backend.client.functions.compute.replies import TemplateItem
@@ -60,7 +61,7 @@ class SessionTemplate(BaseFunction[M]):
 
     def __init__(self, template_id: str | uuid.UUID, owner_access_key: str | None = None) -> None:
         uuid_text("template_id", template_id)
-        self.template_id = str(template_id)
+        self.template_id = str(plain(template_id))
         self.owner_access_key = optional(text, "owner_access_key", owner_access_key or None)
         self.template_ids = (self.template_id,)
 

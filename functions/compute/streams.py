@@ -23,12 +23,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ai.backend.client._checks import plain
+from ai.backend.client._current import session_of
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import M, Recipe, api_function
 from ai.backend.client.functions.compute import run as kernel_run
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.compute.sockets import StreamExecute, StreamPty, execute_message, interrupting
-from ai.backend.client.functions.current import session_of
 from ai.backend.client.functions.streams.byte_stream import BytesSpec, ByteStream
 from ai.backend.client.functions.streams.events import EventsSpec, SSEResponse
 from ai.backend.client.functions.streams.stream import NO_TYPE
@@ -270,6 +271,6 @@ def _check_app(kernel: SessionIdentity[Any], app: str) -> Recipe[None]:
 
 def _numeric(argument: str, value: object) -> str:
     try:
-        return str(ipaddress.ip_address(value))  # type: ignore[arg-type]  # refuses what it cannot read
+        return str(ipaddress.ip_address(plain(value)))  # type: ignore[arg-type]  # refuses what it cannot read
     except ValueError:
         raise InvalidArgument(argument, value, "must be a numeric address, for example 127.0.0.1") from None

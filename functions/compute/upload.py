@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ai.backend.client._checks import is_utf8, plain
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.transfer.paths import PathLike, local_path
-from ai.backend.client.request import is_utf8
 
 MAX_FILES = 20
 """Files per call: the manager answers 400 "Too many files" beyond."""
@@ -74,7 +74,7 @@ def read_files(files: Sequence[str], basedir: PathLike | None) -> list[SmallFile
 
 def _small_file(base: Path, file: str) -> SmallFile:
     try:
-        path = Path(file).resolve()
+        path = Path(plain(file)).resolve()
         name = path.relative_to(base).as_posix()
     except (ValueError, OSError, RuntimeError):  # RuntimeError: a loop of links, up to Python 3.12
         raise InvalidArgument("files", file, f'File "{file}" is outside of the base directory "{base}".') from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
+from ai.backend.client._checks import plain
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import BaseFunction, M
 from ai.backend.client.functions.toolkit.generations import V5, V6, require_arguments
@@ -34,7 +35,7 @@ class FolderIdentity(BaseFunction[M]):
 
     def __init__(self, name: str) -> None:
         segment(name)
-        self.name = name
+        self.name = plain(name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r}>"

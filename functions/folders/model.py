@@ -19,6 +19,7 @@ import builtins
 import uuid
 from typing import Any, Final
 
+from ai.backend.client._checks import plain
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.folders.identity import folder_body
@@ -57,7 +58,7 @@ class Model(BaseFunction[M]):
     def __init__(self, model_name: str | uuid.UUID) -> None:
         name = str(model_name) if isinstance(model_name, uuid.UUID) else model_name
         segment(name, "model_name")
-        self.model_name = name
+        self.model_name = plain(name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.model_name!r}>"

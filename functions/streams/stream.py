@@ -60,6 +60,7 @@ def stream_request(request: Request) -> Request:
     opening = Request("GET", request.path, params=request.params, anonymous=request.anonymous, content_type=NO_TYPE)
     if request.headers:
         opening.headers.update(request.headers)
+    opening._api_version = request._api_version
     return opening
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, TypeVar
 
+from ai.backend.client._checks import is_utf8, plain
 from ai.backend.client.exceptions import InvalidArgument, type_of
-from ai.backend.client.request import is_utf8
 
 T = TypeVar("T")
 
@@ -90,11 +90,6 @@ def free_text(argument: str, value: object) -> str:
     return plain(value)
 
 
-def plain(value: str) -> str:
-    """A text as a ``str``, also that of an enum member, whose ``str()`` is its name."""
-    return value if value.__class__ is str else str.__str__(value)
-
-
 def script(argument: str, value: object) -> str:
     """As :func:`free_text`, but not empty."""
     checked = free_text(argument, value)
@@ -124,7 +119,7 @@ def whole(argument: str, value: object, least: int = 0, most: int | None = None)
     if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
         limits = f"{least} or more" if most is None else f"from {least} to {most}"
         raise InvalidArgument(argument, value, f"must be a whole number, {limits}")
-    return value
+    return plain(value)
 
 
 def int32(argument: str, value: object) -> int:
@@ -135,8 +130,8 @@ def int32(argument: str, value: object) -> int:
 def number(argument: str, value: object, least: float = 0.0) -> float:
     """A finite number, ``least`` or more; an int becomes a float."""
     try:
-        if isinstance(value, int | float) and not isinstance(value, bool) and least <= float(value) < math.inf:
-            return float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= float(plain(value)) < math.inf:
+            return float(plain(value))
     except OverflowError:
         pass  # an int that no float holds
     raise InvalidArgument(argument, value, f"must be a number, {least:g} or more")
@@ -179,7 +174,7 @@ def items(argument: str, value: Any) -> list[Any]:
     """A list, or any other iterable but a text or mapping."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InvalidArgument(argument, value, "must be a list")
-    return list(value)
+    return list(map(plain, value))
 
 
 def texts(argument: str, value: object) -> list[str]:
@@ -201,10 +196,10 @@ def uuid_texts(argument: str, value: object) -> list[str]:
 
 
 def mapping(argument: str, value: object) -> dict[Any, Any]:
-    """A mapping; its content is not looked at."""
+    """A mapping; what is in it is not looked at, but made plain."""
     if not isinstance(value, Mapping):
         raise InvalidArgument(argument, type_of(value), "must be a mapping")
-    return dict(value)
+    return {plain(key): plain(item) for key, item in value.items()}
 
 
 def text_mapping(argument: str, value: object) -> dict[str, str]:
@@ -213,7 +208,7 @@ def text_mapping(argument: str, value: object) -> dict[str, str]:
     for key, item in pairs.items():
         if not isinstance(key, str) or not isinstance(item, str | PurePath):
             raise InvalidArgument(argument, key, "must map text to text")
-    return {plain(key): plain(item) if isinstance(item, str) else str(item) for key, item in pairs.items()}
+    return {key: str(item) for key, item in pairs.items()}
 
 
 def json_object_text(argument: str, value: object) -> str:

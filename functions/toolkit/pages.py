@@ -25,7 +25,7 @@ from ai.backend.client.functions.base import (
     FutureFunction,
     Recipe,
     Sync,
-    read_iterators,
+    plain_arguments,
 )
 from ai.backend.client.types import undefined
 
@@ -165,7 +165,7 @@ class _Iterable(BoundFunction[P, PaginatedResult]):
         Raises:
             TypeError: The arguments do not fit the function.
         """
-        given, options = read_iterators(args, kwargs)  # once for all pages
+        given, options = plain_arguments(args, kwargs)  # once for all pages
         offset = options.pop("page_offset", 0)
         self._function.recipe(self._target, *args, **kwargs).close()  # binds the arguments; never started
         submit: Any = self.submit

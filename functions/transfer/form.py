@@ -16,6 +16,7 @@ from email.parser import BytesHeaderParser
 from pathlib import PurePosixPath
 from typing import Final
 
+from ai.backend.client._upload import file_disposition
 from ai.backend.client.exceptions import BackendError, InvalidReply, TransferError
 from ai.backend.client.functions.base import Offload, Recipe
 from ai.backend.client.functions.transfer.context import TransferContext
@@ -24,7 +25,6 @@ from ai.backend.client.functions.transfer.partial_file import PartialFile
 from ai.backend.client.functions.transfer.patience import Patience
 from ai.backend.client.functions.transfer.progress import FileProgress, RunCallback
 from ai.backend.client.functions.transfer.sources import FileSource, LocalFile
-from ai.backend.client.request import file_disposition
 from ai.backend.client.transfer import Head, OnBytes, Source, Transfer
 
 MAX_FILES: Final = 10

@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import PurePath, PurePosixPath
 
+from ai.backend.client._checks import is_utf8, plain
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
-from ai.backend.client.functions.toolkit.inputs import plain
-from ai.backend.client.request import is_utf8
 
 PathLike = str | os.PathLike[str]
 
@@ -50,7 +49,7 @@ def path_items(argument: str, values: object) -> list[object]:
     """A non-empty list, or any other iterable but a single path."""
     if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
         raise InvalidArgument(argument, values, "must be a list of paths")
-    items = list(values)
+    items = list(map(plain, values))
     if not items:
         raise InvalidArgument(argument, items, "must have at least one path")
     return items
@@ -62,7 +61,7 @@ def local_path(argument: str, value: object) -> str:
     Raises:
         InvalidArgument: It is no path, or is empty, or holds a NUL character.
     """
-    text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
+    text = plain(os.fspath(value)) if isinstance(value, str | os.PathLike) else ""
     if not isinstance(text, str) or not text or "\0" in text:
         raise InvalidArgument(argument, value, "must be a path")
     return text
@@ -77,7 +76,7 @@ def path_text(argument: str, value: object) -> str:
     text = local_path(argument, value)
     if not is_utf8(text):
         raise InvalidArgument(argument, ascii(text), "must be a name that can be encoded as UTF-8")
-    return plain(text)
+    return text
 
 
 def below(directory: str, name: str) -> str:

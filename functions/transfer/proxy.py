@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ai.backend.client._checks import is_utf8
 from ai.backend.client.auth import redact_url
 from ai.backend.client.exceptions import BackendAPIError, BackendClientError, InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.patience import Patience
-from ai.backend.client.request import Request, Response, is_utf8
+from ai.backend.client.request import Request, Response
 from ai.backend.client.transfer import Transfer, path_of_url
 
 TOKEN_REFUSED = frozenset({400, 401, 403})

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ai.backend.client.exceptions import BackendAPIError, BackendError, TransferError
+from ai.backend.client.exceptions import BackendAPIError, BackendError, ConnectionLost, TransferError
 from ai.backend.client.functions.base import Offload, Recipe
 from ai.backend.client.functions.transfer.context import TransferContext
 from ai.backend.client.functions.transfer.partial_file import Mismatch, PartialFile
@@ -23,6 +23,9 @@ from ai.backend.client.functions.transfer.proxy import TOKEN_REFUSED, ProxyTicke
 from ai.backend.client.transfer import Head
 
 RANGE_REFUSED = 416
+
+LINE_BREAK = "has a line break in its name: the storage proxy takes such files, but cannot send them; rename it"
+"""As storage proxies up to 26.9 at least: they write the name into a header, and give up when they see it."""
 
 RESTARTS = 3
 """How often a file is fetched from its start again because it changed meanwhile, or what came did not fit."""
@@ -90,6 +93,8 @@ class ProxyDownload:
                 yield self._patience.after(error)
             return False
         except BackendError as error:
+            if isinstance(error, ConnectionLost) and not self._part.is_answered and _has_line_break(self._path):
+                raise TransferError(self._path, LINE_BREAK) from error
             yield self._patience.after(error)
             return False
         return True
@@ -109,3 +114,7 @@ class ProxyDownload:
     def _moved(self, count: int, run: RunCallback) -> None:
         self._progress.expect(self._part.total)
         self._report(count, run)
+
+
+def _has_line_break(path: str) -> bool:
+    return not {"\r", "\n"}.isdisjoint(path.rpartition("/")[2])

@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ai.backend.client._checks import is_utf8
 from ai.backend.client.exceptions import InvalidArgument, SourceChanged
-from ai.backend.client.request import is_utf8
 
 _log = logging.getLogger("ai.backend.client.functions.transfer")
 

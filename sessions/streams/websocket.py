@@ -266,6 +266,7 @@ class SocketDriver(StreamDriver[WSMessage]):
         """Read until either side has closed."""
         protocol = self._protocol
         self._sock.settimeout(WRITE_LIMIT)
+        self._sock.set_unread_limit(None)  # pings notice a server that has vanished, and WRITE_LIMIT counts for others
         self._begin()
         while True:
             data = self._receive()

@@ -23,7 +23,14 @@ from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.sessions.wire.bodies import Origin, StreamPool, TLSStreamPool
 from ai.backend.client.sessions.wire.endpoints import Endpoint
-from ai.backend.client.sessions.wire.pool import LanePool, PlainReply, TLSLanePool, connection_classes
+from ai.backend.client.sessions.wire.pool import (
+    LanePool,
+    PlainReply,
+    ProxiedPool,
+    TLSLanePool,
+    TLSProxiedPool,
+    connection_classes,
+)
 from ai.backend.client.sessions.wire.prepare import PreparedAttempt
 
 
@@ -155,6 +162,7 @@ class LaneAdapter(HTTPAdapter):
                 proxy_ssl_context=context,
                 **options,
             )
+            manager.pool_classes_by_scheme = {"http": ProxiedPool, "https": TLSProxiedPool}
         return manager
 
     def _tls_context(self) -> Any:

@@ -29,7 +29,7 @@ from urllib3.exceptions import (
 )
 
 from ai.backend.client.actors import sockets
-from ai.backend.client.actors.hub import Hub, monotonic
+from ai.backend.client.actors.hub import Hub, rest_clock
 from ai.backend.client.sessions.wire.prepare import Headers
 
 HEAD_LIMIT = 65536
@@ -40,8 +40,11 @@ BODY_LIMIT = 1 << 30
 
 RECV = 65536
 
-IDLE_LIMIT = 60.0
-"""Seconds after which an idle connection is closed, when others come back."""
+IDLE_LIMIT = 45.0
+"""Seconds for which a connection may rest and be used again.
+
+What stands between forgets it after a minute or more (60 s: AWS's load balancers; 75 s: nginx, and aiohttp, which the
+manager runs on; 240 s: Azure's), some of it without a word to us: a request over such a connection waits in vain."""
 
 TRUSTED = 0.001
 """Seconds for which an idle connection is taken as the loop's latest poll saw it. Later the kernel is asked (1 µs): the
@@ -186,6 +189,18 @@ class _HubConnection(_Connection):
     """Opens its sockets on the hub. Mixed into urllib3's connections."""
 
     hub: Hub
+    sock: Any
+    rested_since: float = 0.0
+
+    def rest(self) -> None:
+        """An exchange is over; another may follow."""
+        self.rested_since = rest_clock()
+        self.sock.set_unread_limit()
+
+    @property
+    def is_connected(self) -> bool:
+        """urllib3's question, when it takes a connection of its own pool."""
+        return super().is_connected and rest_clock() - self.rested_since <= IDLE_LIMIT
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
         """urllib3's own way of sending. It logs the URL that its pool was given, so a secret one travels apart."""
@@ -214,7 +229,17 @@ def connection_classes(hub: Hub) -> tuple[type[HTTPConnection], type[HTTPSConnec
     return plain, secure
 
 
-class ShortWay:
+class RestedPool:
+    """Knows since when a connection rests, also on urllib3's own way. Mixed into urllib3's pools."""
+
+    def _put_conn(self, connection: Any) -> None:
+        """urllib3's hook: an exchange is over."""
+        if connection is not None and connection.sock is not None:
+            connection.rest()
+        super()._put_conn(connection)  # type: ignore[misc]  # urllib3's pool
+
+
+class ShortWay(RestedPool):
     """The plain exchange. Mixed into urllib3's pools. Lanes of one hub only: takes no lock."""
 
     streams = False
@@ -250,23 +275,25 @@ class ShortWay:
         return reply
 
     def _give_back(self, connection: Any) -> None:
-        now = monotonic()
+        connection.rest()
         connection.sock.when_stale = connection.close
         connection.sock.rearm()
         idle = self._idle
-        idle.append((connection, now))
-        if now - idle[0][1] > IDLE_LIMIT:  # the coldest one
-            idle.popleft()[0].close()
+        idle.append(connection)
+        if connection.rested_since - idle[0].rested_since > IDLE_LIMIT:  # the coldest one
+            idle.popleft().close()
 
     def _take(self, timeout: float | None) -> tuple[Any, bool]:
         """An idle connection, the warmest first, or a new one; and whether it has served before."""
         idle = self._idle
         while idle:
-            connection, since = idle.pop()
+            connection = idle.pop()
             sock = connection.sock
-            if sock is not None and not sock.stale and (monotonic() - since < TRUSTED or not sock.has_news()):
-                sock.when_stale = None
-                return connection, True
+            if sock is not None and not sock.stale:
+                rested = rest_clock() - connection.rested_since
+                if rested < TRUSTED or (rested <= IDLE_LIMIT and not sock.has_news()):
+                    sock.when_stale = None
+                    return connection, True
             connection.close()
         connection = self._new_conn()  # type: ignore[attr-defined]  # urllib3's pool
         connection.timeout = timeout
@@ -359,7 +386,7 @@ class ShortWay:
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
-            self._idle.pop()[0].close()
+            self._idle.pop().close()
         super().close()  # type: ignore[misc]  # urllib3's pool
 
 
@@ -471,3 +498,11 @@ class TLSLanePool(ShortWay, HTTPSConnectionPool):  # type: ignore[misc]  # see L
     def __init__(self, host: str, port: int, **options: Any) -> None:
         super().__init__(host, port, **options)
         self._open_short_way()
+
+
+class ProxiedPool(RestedPool, HTTPConnectionPool):
+    """Connections through a proxy to http endpoints."""
+
+
+class TLSProxiedPool(RestedPool, HTTPSConnectionPool):
+    """Connections through a proxy to https endpoints."""

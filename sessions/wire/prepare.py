@@ -19,10 +19,12 @@ from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
 from ai.backend.client import auth
+from ai.backend.client._checks import plain
+from ai.backend.client._upload import AttachedFile, file_disposition
 from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.request import AttachedFile, Request, file_disposition
+from ai.backend.client.request import Request
 from ai.backend.client.sessions.wire.endpoints import Endpoint
 from ai.backend.client.transfer import Transfer
 
@@ -164,10 +166,12 @@ class Preparer:
             version: The API version to announce; empty for the version probe, which sends no such headers.
         """
         method = request.method
+        if version and request._api_version is not None:
+            version = request._api_version
         target = self.target(request, endpoint)
         body, content_type = self._body(request)
         if request._headers and "Content-Type" in request._headers:
-            content_type = request._headers["Content-Type"]
+            content_type = plain(request._headers["Content-Type"])
         if content_type not in _KNOWN_TYPES:
             _checked_header("Content-Type", content_type)
         text = self._prelude(endpoint, version)
@@ -185,8 +189,10 @@ class Preparer:
         headers = Headers(text)
         if request._headers:
             for name, value in request._headers.items():
-                if name.lower() != "content-type":  # taken above, since it is signed
-                    headers[_checked_header(name, value)] = value
+                # The type was taken above; what the session sets by itself may be there for reading.
+                if name.lower() == "content-type" or (value and headers.get(name) == value):
+                    continue
+                headers[_checked_header(plain(name), value)] = plain(value)
         return PreparedAttempt(endpoint, method, target, headers, body)
 
     def prepare_transfer(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ai.backend.client.functions import PROXIES
+from support.disguise import disguised, member
 from support.golden.data import GENERATIONS, Golden, generations
 from support.golden.signatures import offered
 from support.golden.wire import Wiretap, functions_called
@@ -50,6 +51,14 @@ def test_a_call_sends_what_is_written_down(name, index, wiretap, update_golden):
     if update_golden:
         golden.rewrite(index, recorded)
     assert golden.expected(golden.entries[index]) == recorded
+
+
+@pytest.mark.parametrize("disguise", [disguised, member], ids=["subclasses", "enum members"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_call_sends_values_and_not_the_names_of_enum_members(name, wiretap, disguise):
+    for entry in FILES[name].entries:
+        recorded = wiretap.record(entry["call"], entry.get("replies", []), disguise)
+        assert FILES[name].expected(entry) == recorded, entry["call"]
 
 
 @pytest.mark.parametrize(("proxy", "function"), FUNCTIONS, ids=lambda text: text)

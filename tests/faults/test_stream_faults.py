@@ -349,6 +349,16 @@ def test_a_server_that_takes_nothing_more_and_is_silent_is_left(server, make_con
         assert time.monotonic() - start < SLACK
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
+def test_the_system_asks_for_signs_of_life_on_a_stream_and_leaves_slow_readers_to_us(server, make_config):
+    server.script(upgrade(half_open))
+    with Session(config=make_config(server)) as session, open_socket(session) as stream:
+        raw = stream._driver._sock._raw
+        until(lambda: stream._driver._ready, "the driver runs")
+        assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+
+
 def test_endless_pings_that_cannot_be_answered_fill_no_memory(server, make_config):
     """The server sends pings and reads no pong: in the end it has to wait."""
     sent = Counter()

@@ -192,6 +192,21 @@ def test_names_that_begin_alike_are_a_folder(folder):
     assert {beginning for beginning, files in beginnings.items() if files > MOST_ALIKE} == set()
 
 
+@every_module
+def test_only_a_module_s_own_names_are_looked_up_on_the_roof(path):
+    """Inside of its functions that would be an import from above which nobody sees."""
+    tree = ast.parse(path.read_text("utf-8"))
+    allowed = {
+        id(node)
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef) and function.name == "__getattr__"
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "resolve":
+            assert id(node) in allowed, f"{relative(path)}:{node.lineno}"
+
+
 @every_module_below_the_roof
 def test_nothing_of_ours_imports_the_roof(path):
     for imported in imports(path):

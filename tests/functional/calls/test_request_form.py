@@ -10,6 +10,7 @@ import pytest
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument
 from ai.backend.client.request import AttachedFile, Request
 from ai.backend.client.session import AsyncSession, Session
+from support.disguise import disguised, member
 from support.servers.faults import reply
 
 
@@ -49,6 +50,28 @@ def test_an_error_status_raises_on_entering(echo, make_config, unique):
         with Request(session, "GET", f"/session/{name}").fetch(check_status=False) as response:
             assert response.status == 404
     assert (caught.value.status, caught.value.path) == (404, f"/session/{name}")
+
+
+@pytest.mark.parametrize("disguise", [disguised, member], ids=["subclasses", "enum members"])
+def test_values_are_sent_and_not_the_names_of_enum_members(runtime, make_config, server, disguise):
+    config = make_config(
+        disguise(server.url), domain=disguise("d"), user_agent=disguise("ua"), access_key=disguise("AK2"),
+        secret_key=disguise("SK2"),
+    )  # fmt: skip
+    with runtime.session(config) as session:
+        request = Request(session, disguise("GET"), disguise("/x"), params={disguise("k"): disguise("v")})
+        request.headers[disguise("X-A")] = disguise("b")
+        runtime.value(lambda: _fetched(session, request))
+        runtime.value(lambda: session.Kernel(disguise("n")).get_info())
+    sent, asked = server.requests
+    assert (sent.method, sent.target, asked.target) == ("GET", "/x?k=v", "/session/n")
+    assert (sent.headers["x-backendai-domain"], sent.headers["user-agent"], sent.headers["x-a"]) == ("d", "ua", "b")
+    assert "credential=AK2:" in sent.headers["authorization"]
+
+
+def _fetched(session, request):
+    future = session._send_request(request)
+    return future if session.asynchronous else future.result()
 
 
 def test_query_body_and_headers_are_sent_as_given(make_config, server):

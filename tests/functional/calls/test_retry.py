@@ -8,10 +8,12 @@ from functools import partial
 import pytest
 
 from ai.backend.client.exceptions import BackendAPIError, ConnectionFailed, ConnectionLost, SessionClosed
+from ai.backend.client.sessions.wire.pool import IDLE_LIMIT
 from support.asking import ask, is_answer, post, submit
 from support.recipes import Probe
 from support.runtimes.calling import available
 from support.servers.echo import EchoServer
+from support.servers.faults import once_per_connection, reply
 from support.waiting import until
 
 PROMPT = 1.0
@@ -34,6 +36,18 @@ def test_retries_are_limited(runtime, echo, make_config, unique):
     assert (outcome.status, outcome.title) == (503, name)
     assert outcome.attempts == 3
     assert echo.seen(name) == 3
+
+
+def test_a_post_is_not_sent_over_a_connection_that_rested_too_long(runtime, server, make_config, monkeypatch):
+    """What stands between may have forgotten it, and the answer to a POST would be waited for in vain."""
+    now = [1000.0]
+    monkeypatch.setattr("ai.backend.client.sessions.wire.pool.rest_clock", lambda: now[0])
+    server.script(once_per_connection(reply({"result": {"status": "finished"}})))
+    with runtime.session(make_config(server, read_timeout=5)) as session:
+        for _ in range(2):
+            now[0] += IDLE_LIMIT + 1
+            assert runtime.value(partial(post, session, "x"))
+    assert server.connections == 3, "the one of the probe, and one for each call"
 
 
 @ONE_RUNTIME

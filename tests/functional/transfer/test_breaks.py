@@ -210,6 +210,17 @@ def test_a_broken_download_goes_on_by_range(download, storage, local, after, res
         assert "if-range" in second["headers"]
 
 
+@pytest.mark.parametrize("name", ["a\nb", "d/a\rb"])
+@in_session
+def test_a_file_that_its_server_cannot_send_for_its_name_is_a_clear_error(download, storage, name):
+    (storage.folder / "d").mkdir()
+    (storage.folder / name).write_bytes(b"data")
+    for _ in range(3):  # with those that a session sends by itself
+        storage.fault("GET", name=name, dead=True)
+    with pytest.raises(TransferError, match="has a line break in its name"):
+        download([name])
+
+
 @in_session
 def test_a_small_file_is_simply_fetched_again(download, storage, local):
     (storage.folder / "file").write_bytes(content(KIB))

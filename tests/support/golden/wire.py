@@ -23,7 +23,7 @@ import tempfile
 import types
 import urllib.parse
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -51,6 +51,7 @@ STANDARD_HEADERS = frozenset(
     {"host", "user-agent", "date", "authorization", "content-length", "content-type"}
     | {"x-backendai-domain", "x-backendai-version"}
 )
+DISGUISE = "_disguise"
 ELAPSED = re.compile(r" \[[^\]]*\]$")
 """Where and how long, at the end of an error's text."""
 
@@ -81,7 +82,12 @@ class Wiretap:
             session.close()
         self._mock.stop()
 
-    def record(self, call: str, replies: list[Literal] | dict[str, list[Literal]]) -> dict[str, Requests]:
+    def record(
+        self,
+        call: str,
+        replies: list[Literal] | dict[str, list[Literal]],
+        disguise: Callable[[Any], Any] | None = None,
+    ) -> dict[str, Requests]:
         """Make a call on every generation.
 
         Args:
@@ -89,27 +95,32 @@ class Wiretap:
             replies: Answers to its first requests: `status`, `headers`, and `json`, `body` (text), or what a download
                 holds: `archives` (a list of name-to-content objects) or `parts` (one such object). Or generations →
                 such answers. Others are made up.
+            disguise: Applied to every literal of the expression.
 
         Returns:
             Generation → what it sent.
         """
+        expression = call if disguise is None else ast.unparse(_Disguised().visit(ast.parse(call, mode="eval")))
         by_generation = {
             generation: answers
             for key, answers in (replies.items() if isinstance(replies, dict) else [(EVERY, replies)])
             for generation in generations(key)
         }
         return {
-            generation: self._record(generation, call, by_generation.get(generation, [])) for generation in GENERATIONS
+            generation: self._record(generation, expression, by_generation.get(generation, []), disguise)
+            for generation in GENERATIONS
         }
 
-    def _record(self, generation: str, call: str, replies: list[Literal]) -> Requests:
+    def _record(
+        self, generation: str, call: str, replies: list[Literal], disguise: Callable[[Any], Any] | None
+    ) -> Requests:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             for name, content in FILES.items():
                 Path(name).parent.mkdir(exist_ok=True)
                 Path(name).write_text(content)
-            return self._call(generation, call, replies)
+            return self._call(generation, call, replies, {DISGUISE: disguise})
 
-    def _call(self, generation: str, call: str, replies: list[Literal]) -> Requests:
+    def _call(self, generation: str, call: str, replies: list[Literal], more: dict[str, Any]) -> Requests:
         session = self._sessions[generation]
         self._taken, self._spoken = [], generation
         self._replies = iter(replies)
@@ -122,7 +133,7 @@ class Wiretap:
             mock.patch("secrets.token_hex", lambda size: "00" * size),
         ):
             try:
-                value = eval(call, _names(session))  # calls are data of this repository
+                value = eval(call, {**_names(session), **more})  # calls are data of this repository
                 assert not isinstance(value, types.GeneratorType), "a generator was not run"
             except (BackendAPIVersionError, InvalidArgument) as error:
                 self._taken.append({"refused": _neutral(repr(error), generation)})
@@ -144,6 +155,17 @@ class Wiretap:
         else:
             headers, body = {}, (json.dumps(reply["json"]) if "json" in reply else reply.get("body", "")).encode()
         return reply.get("status", 200), {**headers, **reply.get("headers", {})}, body
+
+
+class _Disguised(ast.NodeTransformer):
+    """Wraps every literal of an expression, but what another class than ours makes its own."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # the form of the standard library
+        is_theirs = isinstance(node.func, ast.Name) and node.func.id in {"Decimal", "Path", "UUID"}
+        return node if is_theirs else self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:  # the form of the standard library
+        return ast.Call(ast.Name(DISGUISE, ast.Load()), [node], [])
 
 
 def _neutral(error: str, generation: str) -> str:

@@ -176,6 +176,20 @@ def deafness() -> Step:
     return step
 
 
+def once_per_connection(step: Step) -> Step:
+    """Something between has forgotten a connection that has served, and swallows what comes over it, without a word."""
+    known: set[int] = set()
+
+    def forgetting(connection: Connection, request: RawRequest) -> bool | None:
+        if connection.number in known:
+            connection.wait_for_close()
+            return False
+        known.add(connection.number)
+        return step(connection, request)
+
+    return forgetting
+
+
 def drip(data: bytes, *, start: bytes = b"", every: float = 0.1) -> Step:
     """`start` at once, then one byte at a time: never silent for long, never done."""
 

@@ -394,6 +394,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.spoil(fault):
             return
         target = Path(about["target"])
+        if fault.get("dead"):  # as real ones, when their header would have a line break
+            self.break_off()
         if not target.exists():
             self.problem(404, "storage/file-not-found")
         elif target.is_dir() and self.query.get("archive"):

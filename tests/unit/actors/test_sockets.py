@@ -745,3 +745,98 @@ def test_the_plain_socket_under_tls_is_taken_over_whole(hub, in_lane, serve_tls,
         return taken_over, isinstance(plain, HubSocket), plain.fileno()
 
     assert in_lane(talk, serve_tls(read_to_the_end)) == (True, True, -1)
+
+
+# -- peers that vanish, and peers that are slow -----------------------------------------------------------------------
+
+linux = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
+
+
+def options_of(raw):
+    return {
+        name: raw.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+        for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        if hasattr(socket, name)
+    }
+
+
+@linux
+def test_the_system_looks_after_a_connection_whose_peer_is_silent(hub, in_lane, serve):
+    address = serve(read_to_the_end)
+
+    @closing
+    def look(sock):
+        return sock._raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), options_of(sock._raw)
+
+    kept_alive, options = in_lane(look, hub, address)
+    assert kept_alive
+    assert options == {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+
+
+def stalled(release):
+    """A peer that reads nothing until it is told to, and then to the end."""
+
+    def peer(connection):
+        release.wait(LIMIT)
+        read_to_the_end(connection)
+
+    return peer
+
+
+@linux
+@pytest.mark.parametrize(
+    ("timeout", "limit"), [(None, 0), (300.0, 301_000), (5.0, 60_000)], ids=["for ever", "long", "short"]
+)
+def test_a_write_that_waits_for_a_slow_reader_may_wait_as_long_as_its_timeout_says(
+    hub, in_lane, start_lane, serve, timeout, limit
+):
+    release, seen = threading.Event(), []
+    address = serve(stalled(release))
+
+    @closing
+    def write(sock):
+        sock.settimeout(timeout)
+        seen.append(sock)
+        sock.sendall(bytes(LARGE))
+        waited = sock._raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        sock.set_unread_limit()
+        return waited, sock._raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+    outcome = start_lane(lambda: write(hub, address))
+    until(lambda: seen and seen[0]._write_watcher is not None, "the writer waits")
+    release.set()
+    assert outcome.result(LIMIT) == (limit, 60_000)
+
+
+@linux
+def test_a_slow_reader_outlives_the_limit_for_one_that_has_vanished(hub, in_lane, serve, monkeypatch):
+    """To Linux a peer without room is one that does not acknowledge: it would end the connection."""
+    monkeypatch.setattr(sockets, "UNREAD_LIMIT", 0.2)
+    release = threading.Event()
+    address = serve(stalled(release))
+
+    @closing
+    def write(sock):
+        sock.settimeout(LIMIT)
+        sock.set_unread_limit(sockets.UNREAD_LIMIT)
+        threading.Timer(1.0, release.set).start()
+        sock.sendall(bytes(LARGE))
+        return True
+
+    assert in_lane(write, hub, address)
+
+
+@linux
+def test_a_peer_that_the_system_gives_up_is_a_connection_that_broke_and_no_timeout(hub, in_lane, serve):
+    release = threading.Event()
+    address = serve(stalled(release))
+
+    @closing
+    def write(sock):
+        sock.settimeout(LIMIT)
+        sock.set_unread_limit(0.2)
+        sock.sendall(bytes(LARGE))
+
+    with pytest.raises(ConnectionResetError, match="timed out"):
+        in_lane(write, hub, address)
+    release.set()

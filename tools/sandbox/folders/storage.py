@@ -7,6 +7,7 @@ import base64
 import hmac
 import io
 import json
+import re
 import secrets
 import time
 import urllib.parse
@@ -129,7 +130,8 @@ def _missing(name: str, title: str) -> web.Response:
 
 
 def _disposition(name: str) -> str:
-    ascii_name = name.encode("ascii", "ignore").decode().replace('"', r"\"")
+    # Without control characters, unlike real ones: there a name with a line break breaks the answer.
+    ascii_name = re.sub(r"[\x00-\x1f\x7f]", "_", name.encode("ascii", "ignore").decode()).replace('"', r"\"")
     return f"attachment;filename=\"{ascii_name}\"; filename*=UTF-8''{urllib.parse.quote(name)}"
 
 

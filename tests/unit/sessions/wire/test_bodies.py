@@ -13,6 +13,7 @@ from ai.backend.client.config import APIConfig
 from ai.backend.client.sessions.wire.adapter import LaneAdapter
 from ai.backend.client.sessions.wire.bodies import Origin, SourceFailed
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
+from ai.backend.client.sessions.wire.pool import IDLE_LIMIT
 from ai.backend.client.sessions.wire.prepare import Preparer
 from ai.backend.client.sessions.wire.transfers import SinkFailed, outgoing, pour
 from ai.backend.client.transfer import Transfer
@@ -93,6 +94,16 @@ def collect(_, pieces):
 
 def plain(body=DATA, length=None, keep=True, status=200):
     return raw(head(status, headers={"Content-Length": len(body) if length is None else length}) + body, keep=keep)
+
+
+def test_a_connection_that_rested_too_long_is_not_used_again(mover, server, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("ai.backend.client.sessions.wire.pool.rest_clock", lambda: now[0])
+    server.script(plain(), reply({"ok": 1}))
+    assert mover.move("GET", sink=collect) == (200, DATA)
+    now[0] += IDLE_LIMIT + 1
+    assert mover.move("PATCH", source=Bytes(DATA))[0] == 200
+    assert server.connections == 2
 
 
 # -- up ---------------------------------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ from ai.backend.client.config import APIConfig
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.wire.adapter import LaneAdapter
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
-from ai.backend.client.sessions.wire.pool import HEAD_LIMIT
+from ai.backend.client.sessions.wire.pool import HEAD_LIMIT, IDLE_LIMIT
 from ai.backend.client.sessions.wire.prepare import Preparer
-from support.servers.faults import FaultServer, raw, reset, silence, unused_port
+from support.servers.faults import FaultServer, once_per_connection, raw, reset, silence, unused_port
 from support.waiting import until
 
 LIMIT = 20.0
@@ -353,7 +353,7 @@ def test_the_connection_used_last_is_used_first(client, server, in_lane, hub):
 def test_a_connection_that_ended_while_idle_is_replaced_before_anything_is_sent(client, server):
     server.script(raw(OK), raw(OK, keep=True))  # the first one is closed after its answer, without a word
     assert client.ask("POST", body=b"a")[1] == b"ok"
-    connection = client.endpoint.pool._idle[0][0]
+    connection = client.endpoint.pool._idle[0]
     until(lambda: connection.sock is None, "the hub has noticed, and closed it")
     assert client.ask("POST", body=b"b")[1] == b"ok"
     assert [request.body for request in server.requests] == [b"a", b"b"]
@@ -374,6 +374,48 @@ def test_a_new_connection_that_ends_without_an_answer_is_not_called_stale(client
     with pytest.raises(ours.ConnectionLost) as caught:
         client.ask()
     assert not caught.value.stale
+
+
+class Clock:
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr("ai.backend.client.sessions.wire.pool.rest_clock", lambda: self.now)
+
+
+@pytest.fixture(params=["plain", "urllib3's own", "through a proxy"])
+def ask_on(request, hub, in_lane, endpoint, server):
+    """`ask_on(step)`: ask the server once, by each way there is to a pooled connection."""
+    proxied, method = request.param == "through a proxy", "HEAD" if request.param == "urllib3's own" else "POST"
+    client = Client(hub, in_lane, endpoint, "http://manager.example" if proxied else server.url)
+    if proxied:
+        client.adapter = LaneAdapter(hub, APIConfig(endpoint="http://manager.example", proxies={"http": server.url}))
+    ok = raw(OK if method == "POST" else answer("Content-Length: 2"), keep=True)
+
+    def ask():
+        return client.ask(method, body=b"a" if method == "POST" else None)[0]
+
+    ask.ok = ok
+    yield ask
+    client.close()
+
+
+def test_a_connection_that_rested_too_long_is_not_used_again(ask_on, server, monkeypatch):
+    clock = Clock(monkeypatch)
+    server.script(once_per_connection(ask_on.ok))
+    for _ in range(3):
+        assert ask_on() == 200
+        clock.now += IDLE_LIMIT + 1
+    assert server.connections == 3
+    until(lambda: server.closed == 2, "none of those that rested stays open")
+
+
+def test_a_connection_that_rested_for_less_is_used_again(ask_on, server, monkeypatch):
+    clock = Clock(monkeypatch)
+    server.script(ask_on.ok)
+    for _ in range(3):
+        assert ask_on() == 200
+        clock.now += IDLE_LIMIT - 1
+    assert server.connections == 1
 
 
 def test_closing_the_adapter_closes_its_idle_connections(client, server):
