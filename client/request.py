@@ -180,7 +180,7 @@ class Request:
         path: Path below the endpoint, percent-encoded; a first ``/`` is optional.
         content: Body. Text is sent as UTF-8 with type ``text/plain``, bytes as ``application/octet-stream``.
         json: Body as a value to be encoded as JSON. Excludes ``content`` and ``files``.
-        params: Query parameters. A server reads them only from requests without a body.
+        params: Query parameters; a list repeats its name. A server reads them only from requests without a body.
         content_type: Overrides the type that follows from the body.
         files: Parts of a multipart body.
         anonymous: Send without signature.
