@@ -121,7 +121,7 @@ class APIConfig:
             user).
         domain: Domain to act in, default ``default``. It is a header, therefore latin-1.
         group: Group (project) to act in, default ``default``.
-        version: Upper bound of the API version, default ``v7.20230615``. Not read from the environment.
+        version: Upper bound of the API version, default ``v9.20250722``. Not read from the environment.
         user_agent: ``User-Agent`` header.
         access_key: Access key; empty (the default) sends requests unsigned. ``dummy`` in session mode, whatever is
             given.

@@ -137,7 +137,7 @@ class Request:
             a file object gives. One whose ``read()`` is to be awaited (``aiohttp.StreamReader``) is read by ``async
             with``.
         json: Body as a value to be encoded as JSON. Excludes ``content`` and ``files``.
-        params: Query parameters. A server reads them only from requests without a body.
+        params: Query parameters; a list repeats its name. A server reads them only from requests without a body.
         content_type: Overrides the type that follows from the body.
         files: Parts of a multipart body.
         anonymous: Send without signature.

@@ -131,7 +131,7 @@ class Transfer(Request):
     @property
     def target(self) -> str:
         """Path and query of a request to an absolute URL. A secret."""
-        query = urllib.parse.urlencode(self.params) if self.params else ""
+        query = urllib.parse.urlencode(self.params, doseq=True) if self.params else ""
         return f"/{self.path}?{query}" if query else f"/{self.path}"
 
     def without_secrets(self, told: AnyStr) -> AnyStr:

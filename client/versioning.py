@@ -1,7 +1,8 @@
-"""API versions: reading them, agreeing on one with a server, and the names that depend on the agreed one.
+"""API versions and releases: reading them, agreeing on one with a server, and the names that depend on the agreed one.
 
 A version is a pair ``(major, date)``, for example ``(7, "20230615")``, written ``v7.20230615`` on the wire. Pairs
-compare as versions do; the text does not (``"v10" < "v4"``).
+compare as versions do; the text does not (``"v10" < "v4"``). The version alone does not tell what a manager does: its
+protocol changed with release 26.3, and the version did not. A release is a pair, too: ``Release(26, 3)``.
 """
 
 from __future__ import annotations
@@ -16,43 +17,74 @@ __all__ = [
     "API_VERSION",
     "KNOWN_VERSIONS",
     "MIN_API_VERSION",
+    "NEWEST_RELEASE",
     "ApiVersion",
     "Negotiated",
+    "Release",
     "apply_version_aware_fields",
     "format_api_version",
     "get_id_or_name",
     "get_naming",
     "negotiate",
     "parse_api_version",
+    "parse_release",
+    "release_of",
 ]
 
 ApiVersion: TypeAlias = tuple[int, str]
 
-KNOWN_VERSIONS: Final[tuple[ApiVersion, ...]] = (
-    (4, "20181215"),
-    (4, "20190115"),
-    (4, "20190315"),
-    (4, "20190615"),
-    (5, "20191215"),
-    (6, "20200815"),
-    (6, "20210815"),
-    (6, "20220315"),
-    (6, "20220615"),
-    (6, "20230315"),
-    (7, "20230615"),
-)
-"""Versions that this client speaks, oldest first: the ones that manager 23.09 accepts in ``X-BackendAI-Version`` (any
-other is answered with status 400). Every manager since 19.09 accepts those of the list that are not newer than its own
-latest."""
+
+class Release(NamedTuple):
+    """A release of the manager, for example 26.9: what of ``26.9.6`` decides how it is spoken to."""
+
+    year: int
+    number: int
+
+    def __str__(self) -> str:
+        """As the vendor writes it: up to 24.09 the number is a month, of two digits."""
+        return f"{self.year}.{self.number:02}" if self.year < _PLAIN_NUMBERS_SINCE else f"{self.year}.{self.number}"
+
+
+_PLAIN_NUMBERS_SINCE: Final = 25
+
+_LATEST_RELEASES: Final[dict[ApiVersion, Release]] = {
+    (4, "20181215"): Release(19, 3),
+    (4, "20190115"): Release(19, 3),
+    (4, "20190315"): Release(19, 3),
+    (4, "20190615"): Release(19, 9),
+    (5, "20191215"): Release(20, 3),
+    (6, "20200815"): Release(21, 3),
+    (6, "20210815"): Release(21, 9),
+    (6, "20220315"): Release(22, 3),
+    (6, "20220615"): Release(22, 9),
+    (6, "20230315"): Release(23, 3),
+    (7, "20230615"): Release(23, 9),
+    (8, "20240315"): Release(24, 3),
+    (8, "20240915"): Release(25, 6),
+    (9, "20250722"): Release(26, 9),
+}
+"""Version → the latest release that we know which calls it its own."""
+
+KNOWN_VERSIONS: Final[tuple[ApiVersion, ...]] = tuple(_LATEST_RELEASES)
+"""Versions that this client speaks, oldest first. A manager answers status 400 to a version in ``X-BackendAI-Version``
+that it does not know; every manager since 19.09 accepts those of the list that are not newer than its own latest, but
+for :data:`WITHDRAWN`."""
+
+WITHDRAWN: Final[dict[ApiVersion, Release]] = {(6, "20210815"): Release(26, 3)}
+"""Version → the first release that does not accept it any more."""
 
 API_VERSION: Final[ApiVersion] = KNOWN_VERSIONS[-1]
-"""Newest version that this client speaks (manager 23.09); the default of
+"""Newest version that this client speaks (managers 25.15 to 26.9); the default of
 :class:`~ai.backend.client.config.APIConfig`."""
+
+NEWEST_RELEASE: Final[Release] = _LATEST_RELEASES[API_VERSION]
+"""Newest release that this client is made for; unknown ones are spoken to as this one is."""
 
 MIN_API_VERSION: Final[ApiVersion] = KNOWN_VERSIONS[0]
 """Oldest version that this client is made for (manager 19.09)."""
 
 _PATTERN: Final = re.compile(r"v([1-9][0-9]{0,8})\.([0-9]{8})")
+_RELEASE: Final = re.compile(r"([1-9][0-9])\.([0-9]{1,2})(?![0-9]).*", re.DOTALL)
 _EXCERPT: Final = 60
 """How many characters of a server's unreadable version are repeated in the warning."""
 
@@ -72,10 +104,12 @@ class Negotiated(NamedTuple):
 
     Attributes:
         version: The version to use from now on.
+        release: The release to speak to; the newest known one that the server's version fits, if it told none.
         warning: Text for an :class:`~ai.backend.client.exceptions.APIVersionWarning`, or None when all is well.
     """
 
     version: ApiVersion
+    release: Release
     warning: str | None
 
 
@@ -110,36 +144,80 @@ def format_api_version(version: ApiVersion) -> str:
     return f"v{version[0]}.{version[1]}"
 
 
-def negotiate(configured: ApiVersion, server: object) -> Negotiated:
+def parse_release(text: object) -> Release | None:
+    """Read a release.
+
+    Args:
+        text: What a manager says of itself, for example ``26.9.6``. Anything is accepted: it comes from outside.
+
+    Returns:
+        The release; None if that is no text which begins with one.
+    """
+    match = _RELEASE.fullmatch(text) if isinstance(text, str) else None
+    return None if match is None else Release(int(match[1]), int(match[2]))
+
+
+def release_of(version: ApiVersion) -> Release:
+    """The newest release that we know which a server may have that calls this version its latest."""
+    return max((release for known, release in _LATEST_RELEASES.items() if known <= version), default=_OLDEST_RELEASE)
+
+
+_OLDEST_RELEASE: Final = min(_LATEST_RELEASES.values())
+
+
+def negotiate(configured: ApiVersion, server: object, manager: object = None) -> Negotiated:
     """Choose the newest version that both sides know.
 
     Args:
         configured: Upper bound: ``APIConfig.parsed_version``.
         server: The server's latest version, as ``version`` in its answer to ``GET /`` has it. Anything is accepted: it
             comes from outside.
+        manager: Its release, as ``manager`` there has it; likewise.
 
     Returns:
-        The version and perhaps a warning. A server without a readable version gets the configured one as it is. A
-        server older than :data:`MIN_API_VERSION` gets its own, which may work for what did not change since. With a
-        server newer than :data:`API_VERSION` or a configured version that is not in :data:`KNOWN_VERSIONS`, the newest
-        known version below both is chosen.
+        Version, release and perhaps a warning. A server without a readable version gets the configured one, or the
+        newest that its release knows. A server older than :data:`MIN_API_VERSION` gets its own, which may work for
+        what did not change since. With a server that is newer than this client, or a configured version that is not in
+        :data:`KNOWN_VERSIONS`, the newest known version below both is chosen. One that the server may have withdrawn is
+        passed over for the one before it.
     """
+    release = parse_release(manager)
     try:
         latest = parse_api_version(server)
     except InvalidArgument:
-        used = format_api_version(configured)
-        return Negotiated(
-            configured, f"the server told no API version but {server!r:.{_EXCERPT}}; using {used} as configured"
-        )
+        version = _usable(configured, _bound(configured, release), release)
+        warning = f"the server told no API version but {server!r:.{_EXCERPT}}; using {format_api_version(version)}"
+        return Negotiated(version, release_of(configured) if release is None else release, warning)
+    spoken = release_of(latest) if release is None else release
+    version = _usable(configured, latest, spoken)
+    return Negotiated(version, spoken, _version_warning(latest, spoken, version))
+
+
+def _bound(configured: ApiVersion, release: Release | None) -> ApiVersion:
+    """The newest version that a release knows, as far as the release is known."""
+    if release is None:
+        return configured
+    return max((known for known, last in _LATEST_RELEASES.items() if last <= release), default=configured)
+
+
+def _usable(configured: ApiVersion, latest: ApiVersion, release: Release | None) -> ApiVersion:
+    """The newest version up to both bounds that a server of that release accepts; None: one of any release."""
     bound = min(configured, latest)
-    version = max((known for known in KNOWN_VERSIONS if known <= bound), default=bound)
-    return Negotiated(version, _version_warning(latest, version))
+    return max((known for known in KNOWN_VERSIONS if known <= bound and _is_taken(known, release)), default=bound)
 
 
-def _version_warning(latest: ApiVersion, version: ApiVersion) -> str | None:
+def _is_taken(version: ApiVersion, release: Release | None) -> bool:
+    withdrawn = WITHDRAWN.get(version)
+    return withdrawn is None or (release is not None and release < withdrawn)
+
+
+def _version_warning(latest: ApiVersion, release: Release, version: ApiVersion) -> str | None:
     said, used = format_api_version(latest), format_api_version(version)
-    if latest > API_VERSION:
-        return f"the server's API {said} is newer than what this client knows; using {used}, consider an upgrade"
+    if latest > API_VERSION or release > NEWEST_RELEASE:
+        return (
+            f"the server (API {said}, release {release}) is newer than what this client knows; "
+            f"using {used}, consider an upgrade"
+        )
     if latest < MIN_API_VERSION:
         return f"the server's API {said} is older than what this client supports; using {used}, calls may fail"
     return None

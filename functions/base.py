@@ -10,6 +10,9 @@ and no socket, so that one definition serves blocking and future-returning sessi
             response = yield Request("GET", "/manager/status")
             return expect_object(response)
 
+What a recipe needs to know of the server, it asks ``cls.server`` (or ``self.server``): a
+:class:`~ai.backend.client.functions.server.Server`. It never asks the session.
+
 Bad input raises :class:`~ai.backend.client.exceptions.InvalidArgument` before the first ``yield``.
 """
 
@@ -19,14 +22,29 @@ import functools
 import inspect
 from collections.abc import Callable, Generator, Iterator
 from types import GeneratorType, NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from ai.backend.client._checks import plain
-from ai.backend.client._current import current_session
+from ai.backend.client._current import current_session, session_of
 from ai.backend.client.actors.call import Gather, Offload, Pause
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.request import Request
 from ai.backend.client.types import undefined
+
+if TYPE_CHECKING:
+    from ai.backend.client.functions.server import Server
 
 __all__ = [
     "ApiFunction",
@@ -298,6 +316,14 @@ class ApiFactory(ApiFunction[P, Any]):
         def __get__(self, instance: Any, owner: Any) -> Any: ...
 
 
+class _CurrentServer:
+    """The server of a class that was made for no session: that of the ``with`` block that the code is in."""
+
+    def __get__(self, instance: Any, owner: type[BaseFunction[Any]]) -> Server:
+        server: Server = session_of(owner)._server
+        return server
+
+
 class BaseFunction(Generic[M]):
     """Base of the function proxies.
 
@@ -306,9 +332,11 @@ class BaseFunction(Generic[M]):
 
     Attributes:
         session: The session that the type was made for; None for the class as it stands in its module.
+        server: That session's server: what recipes ask for its configuration, and for what the server has.
     """
 
     session: ClassVar[Any] = None
+    server: ClassVar[Server] = cast("Server", _CurrentServer())
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """An object for the session of the class, or of the ``with`` block that the code is in."""

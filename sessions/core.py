@@ -10,6 +10,7 @@ from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import allocate_lock
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import SessionClosed
+from ai.backend.client.functions.server import Server
 from ai.backend.client.sessions.runtime import Runtime
 
 
@@ -21,10 +22,11 @@ class Closing(NamedTuple):
 
 
 class Core:
-    """What a session and its views share: the configuration, and the runtime once there is one. Any thread."""
+    """What a session and its views share: what is known of the server, and the runtime once there is one."""
 
     def __init__(self, config: APIConfig, probes: bool) -> None:
         self.config = config
+        self.server = Server(config)
         self.closed = False
         self._probes = probes
         self._lock = allocate_lock()
@@ -46,7 +48,7 @@ class Core:
             if self.closed:
                 raise SessionClosed("the session is closed")
             if self.runtime is None:
-                self.runtime = Runtime(self.config, self._probes)
+                self.runtime = Runtime(self.server, self._probes)
             return self.runtime
 
     def start_closing(self, timeout: float) -> Closing | None:

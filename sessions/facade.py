@@ -17,6 +17,7 @@ from ai.backend.client.actors.waiting import in_event_loop, may_wait
 from ai.backend.client.config import APIConfig, get_config
 from ai.backend.client.exceptions import BackendError, InvalidArgument, type_of
 from ai.backend.client.functions.base import Async, M, Sync
+from ai.backend.client.functions.server import Server
 from ai.backend.client.functions.streams.events import SSEResponse
 from ai.backend.client.functions.streams.stream import StreamSpec
 from ai.backend.client.functions.streams.websocket import WebSocketResponse
@@ -56,7 +57,8 @@ class BaseSession(Proxies[M]):
 
     Args:
         config: How to reach the cluster. By default :func:`ai.backend.client.config.get_config`.
-        proxy_mode: Do not ask the server for its API version when the session opens; the configured one holds.
+        proxy_mode: Do not ask the server for its API version when the session opens; the configured one holds, and the
+            server is taken for the latest release of that version.
 
     Thread-safety: share it between any number of threads, greenlets and tasks. A forked child may go on using an open
     session: it gets connections of its own; what was in flight in the parent stays the parent's.
@@ -107,14 +109,18 @@ class BaseSession(Proxies[M]):
     @property
     def api_version(self) -> tuple[int, str]:
         """The API version in use, for example ``(7, "20230615")``: the configured one until it has been negotiated."""
-        runtime = self._core.runtime
-        return (None if runtime is None else runtime.api_version) or self._core.config.parsed_version
+        return self._server.generation.version
 
     @property
     def cookies(self) -> Any:
         """The web session's cookie jar in session mode, None otherwise."""
         runtime = self._core.runtime
         return None if runtime is None or runtime.cookies is None else runtime.cookies.jar
+
+    @property
+    def _server(self) -> Server:
+        """What function proxies of this session carry."""
+        return self._core.server
 
     # -- calls --------------------------------------------------------------------------------------------------------
 

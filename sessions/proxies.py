@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from ai.backend.client import functions
 from ai.backend.client.functions.base import BaseFunction, M
+from ai.backend.client.functions.server import Server
 
 T = TypeVar("T")
 B = TypeVar("B", bound=BaseFunction[Any])
@@ -31,6 +32,11 @@ class Proxies(Generic[M]):
     """One attribute per function proxy; a part of :class:`~ai.backend.client.sessions.facade.BaseSession`."""
 
     _bound: dict[type, type]
+
+    @property
+    def _server(self) -> Server:
+        """What function proxies of this session carry."""
+        raise NotImplementedError
 
     @proxy
     def Admin(self) -> type[functions.Admin[M]]:
@@ -189,13 +195,14 @@ class Proxies(Generic[M]):
             function: A subclass of :class:`~ai.backend.client.functions.base.BaseFunction`.
 
         Returns:
-            A subclass whose ``session`` is this session, the same one each time.
+            A subclass whose ``session`` is this session and whose ``server`` is its server, the same one each time.
         """
         made = self._bound.get(function)
         if made is not None:
             return made
         namespace = {
             "session": self,
+            "server": self._server,
             "__module__": function.__module__,
             "__doc__": function.__doc__,
             "__qualname__": function.__qualname__,

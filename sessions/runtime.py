@@ -17,8 +17,8 @@ from ai.backend.client.actors.hub import Hub, allocate_lock
 from ai.backend.client.actors.messages import Cancel, Close, Invoke
 from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
-from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import DeadlineExceeded, Overloaded, SessionClosed
+from ai.backend.client.functions.server import Server
 from ai.backend.client.sessions.streams.registry import Streams
 from ai.backend.client.sessions.supervisor import Supervisor
 from ai.backend.client.sessions.wire.cookies import WebCookies
@@ -29,7 +29,7 @@ class Runtime:
     """Runs calls until it is closed. ``submit`` and ``close`` are for any thread.
 
     Args:
-        config: The session's configuration.
+        server: What the session knows of its server; it learns more when the API version is negotiated.
         probes: Whether to negotiate the API version.
     """
 
@@ -37,7 +37,8 @@ class Runtime:
         SessionClosed,
     )  # a session that closes says so to whoever waits; nobody else need care
 
-    def __init__(self, config: APIConfig, probes: bool) -> None:
+    def __init__(self, server: Server, probes: bool) -> None:
+        config = server.config
         self.pid = os.getpid()
         self.closing = False
         self.cookies = WebCookies(config.cookie_file) if config.endpoint_type == "session" else None
@@ -50,17 +51,17 @@ class Runtime:
         self._callbacks = CallbackWorker(hub)
         self.streams = Streams(self, hub, config.streams)
         hub.start()
-        self._supervisor = supervisor = self._start_supervisor(probes)
+        self._supervisor = supervisor = self._start_supervisor(server, probes)
         self._put = supervisor.mailbox.put
         hub.teardown = self._teardown
         hub.last_words = self._last_words
         hub.inherited = self._inherited
 
-    def _start_supervisor(self, probes: bool) -> Supervisor:
+    def _start_supervisor(self, server: Server, probes: bool) -> Supervisor:
         def make_transport(supervisor: Supervisor) -> Transport:
             return Transport(self.hub, self._config, self.cookies, supervisor.deliver, supervisor.transport_failed)
 
-        return Supervisor.launch(self.hub, self._config, make_transport, self._slots, self.hub.stop, probes)
+        return Supervisor.launch(self.hub, server, make_transport, self._slots, self.hub.stop, probes)
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -133,11 +134,6 @@ class Runtime:
     def run_callbacks(self, function: Callable[[], object]) -> None:
         """Part of a call's owner: run done-callbacks where users' code belongs."""
         self._callbacks.submit(function)
-
-    @property
-    def api_version(self) -> tuple[int, str] | None:
-        """The negotiated version, None before that."""
-        return self._supervisor.api_version
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

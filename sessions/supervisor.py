@@ -36,7 +36,6 @@ from ai.backend.client.actors.messages import (
 from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.supervision import RestartBudget
 from ai.backend.client.actors.turn import TurnActor
-from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import (
     ActorCrashed,
     APIVersionWarning,
@@ -46,12 +45,12 @@ from ai.backend.client.exceptions import (
     InvalidReply,
     SessionClosed,
 )
+from ai.backend.client.functions.server import Server
+from ai.backend.client.functions.toolkit.generations import Generation
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.gathering import Gathering
 from ai.backend.client.sessions.wire.transport import STRANGER, Transport
 from ai.backend.client.versioning import format_api_version, negotiate
-
-ApiVersion = tuple[int, str]
 
 OUTCOMES: tuple[type[BaseException], ...] = (BackendError, OSError)
 """What a recipe may raise as its outcome: our errors, and the local file system's own."""
@@ -70,7 +69,7 @@ class Supervisor(TurnActor):
 
     Args:
         hub: Where it lives.
-        config: The session's configuration.
+        server: What the session knows of its server; this writes what the probe found.
         transport: Made with ``deliver`` and ``failed`` of this supervisor.
         slots: The in-flight slots. A call that came without one waits here until one is free.
         ended: Called once, when the session has ended and every call has been answered.
@@ -80,19 +79,20 @@ class Supervisor(TurnActor):
     def __init__(
         self,
         hub: Hub,
-        config: APIConfig,
+        server: Server,
         make_transport: Callable[[Supervisor], Transport],
         slots: Slots,
         ended: Callable[[], object],
         probes: bool,
     ) -> None:
         super().__init__(hub)
-        self._config = config
+        self._server = server
+        config = server.config
         self._slots = slots
         self._backlog: dict[Call, None] = {}
         self._ended = ended
         self.state = State.OPEN
-        self.api_version: ApiVersion | None = None
+        self._is_agreed = not probes  # on how the server is spoken to
         # The session's own limits: those of the call that happens to come first are not everybody's.
         self._probe_options = Options(config.read_timeout or None, config.deadline or None, config.retries)
         self._probe: Call | None = None
@@ -108,7 +108,7 @@ class Supervisor(TurnActor):
         self.transport = make_transport(self)
         self.transport.progressed = self._progressed
         if not probes:
-            self._use_version(config.parsed_version)
+            self._speak(Generation.of(config.parsed_version))
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Supervisor(TurnActor):
             self._backlog[call] = None
 
     def _admit(self, call: Call) -> None:
-        if self.api_version is None:
+        if not self._is_agreed:
             self._held_back[call] = None
             if self._probe is None:
                 self._start_probe()
@@ -380,12 +380,14 @@ class Supervisor(TurnActor):
         probe.ended = True
         waiting, self._held_back = self._held_back, {}
         if error is None or isinstance(error, BackendAPIError | InvalidReply):
-            said = answer.get("version") if isinstance(answer, dict) else None
-            self.transport.is_strange = said is None
-            version, warning = negotiate(self._config.parsed_version, said)
+            said = answer if isinstance(answer, dict) else {}
+            self.transport.is_strange = said.get("version") is None
+            version, release, warning = negotiate(
+                self._server.config.parsed_version, said.get("version"), said.get("manager")
+            )
             error = _warn(warning)
             if error is None:
-                self._use_version(version)
+                self._speak(Generation(version, release))
         for call in waiting:
             if error is None:
                 self._function(call.actor).mailbox.put(Invoke(call))
@@ -393,9 +395,10 @@ class Supervisor(TurnActor):
                 self._settle(call, None, _for_another_caller(error))
         self.in_flight.remove(probe)
 
-    def _use_version(self, version: ApiVersion) -> None:
-        self.api_version = version
-        self.transport.version = format_api_version(version)
+    def _speak(self, generation: Generation) -> None:
+        self._is_agreed = True
+        self._server.generation = generation
+        self.transport.version = format_api_version(generation.version)
 
     # -- closing ------------------------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ from ai.backend.client.functions.accounts.replies import (
     SSHPublicKey,
 )
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
-from ai.backend.client.functions.toolkit.generations import V6_FILTER, V6_LOWER_CASE, require_version
+from ai.backend.client.functions.toolkit.generations import V6_FILTER, V6_LOWER_CASE
 from ai.backend.client.functions.toolkit.inputs import free_text, given, mapping, optional, secret, text, uuid_text
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.request import Request
@@ -151,9 +151,13 @@ class Auth(BaseFunction[M]):
             InvalidArgument: It is no text, or empty.
             BackendAPIError: 401 when the signature, or the keypair, is not accepted.
 
-        Idempotent. ``GET /auth`` with query ``echo``.
+        Idempotent. ``GET /auth`` with query ``echo``, from manager 26.3 on ``POST /auth``.
         """
-        response = yield Request("GET", "/auth", params={"echo": text("message", message)})
+        said = {"echo": text("message", message)}
+        if cls.server.generation.echoes_by_post:
+            response = yield Request("POST", "/auth", json=said, idempotent=True)
+        else:
+            response = yield Request("GET", "/auth", params=said)
         return expect_object(response, shape=Echo)
 
     @api_class_function
@@ -211,7 +215,7 @@ class Auth(BaseFunction[M]):
         """
         body = {
             **(optional(mapping, "extra_args", extra_args) or {}),
-            "domain": text("domain", cls.session.config.domain if domain is None else domain),
+            "domain": text("domain", cls.server.config.domain if domain is None else domain),
             "email": text("email", email),
             "password": secret("password", password),
             **given(
@@ -261,7 +265,7 @@ class Auth(BaseFunction[M]):
 
         Idempotent. ``POST /auth/update-full-name``.
         """
-        require_version(cls.session.api_version, V6_FILTER, "update_full_name")
+        cls.server.generation.require("update_full_name", since=V6_FILTER)
         body = {"email": text("email", email), "full_name": text("full_name", full_name)}
         response = yield Request("POST", "/auth/update-full-name", json=body, idempotent=True)
         return expect_object(response)
@@ -317,7 +321,7 @@ class Auth(BaseFunction[M]):
 
         Not idempotent. ``POST /auth/update-password-no-auth``, unsigned.
         """
-        require_version(cls.session.api_version, V6_LOWER_CASE, "update_password_no_auth")
+        cls.server.generation.require("update_password_no_auth", since=V6_LOWER_CASE)
         body = {"domain": text("domain", domain), **_password_change(user_id, current_password, new_password)}
         response = yield Request("POST", "/auth/update-password-no-auth", json=body, anonymous=True)
         return expect_object(response, shape=PasswordChange)
@@ -387,7 +391,7 @@ class Auth(BaseFunction[M]):
 
         Idempotent. ``POST /auth/ssh-keypair``.
         """
-        require_version(cls.session.api_version, V6_LOWER_CASE, "upload_ssh_keypair")
+        cls.server.generation.require("upload_ssh_keypair", since=V6_LOWER_CASE)
         if not free_text("pubkey", pubkey).strip():
             raise InvalidArgument("pubkey", pubkey, "must not be empty")
         body = {"pubkey": pubkey, "privkey": _private_key(privkey)}

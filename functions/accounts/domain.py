@@ -136,14 +136,15 @@ class Domain(BaseFunction[M]):
             InvalidArgument: An argument is unusable, or both names of the hosts were given and differ.
             BackendAPIVersionError: Single permissions on a server older than v6.20230315.
 
-        Not idempotent: a second call finds the name taken (``ok: false``). GraphQL ``create_domain``.
+        Not idempotent: a second call finds the name taken (``ok: false``). GraphQL ``create_domain``; from manager 25.6
+        on, which fails at ``total_resource_slots``, these follow with ``modify_domain``.
         """
         props = checked(
             CHECKS,
             description=description,
             is_active=is_active,
             total_resource_slots=total_resource_slots,
-            allowed_vfolder_hosts=host_permissions(cls.session.api_version, allowed_vfolder_hosts, vfolder_host_perms),
+            allowed_vfolder_hosts=host_permissions(cls.server.generation, allowed_vfolder_hosts, vfolder_host_perms),
             allowed_docker_registries=allowed_docker_registries,
             integration_id=integration_id,
         )
@@ -152,7 +153,14 @@ class Domain(BaseFunction[M]):
             "props": Variable("DomainInput!", props),
         }
         result = returning("domain", chosen(fields, CREATE_FIELDS), DOMAIN)
-        return (yield from graphql.mutate("create_domain", arguments, result, shape=DomainResult))
+        later = {}
+        if cls.server.generation.refuses_slots_of_new_domains and "total_resource_slots" in props:
+            later = {"total_resource_slots": props.pop("total_resource_slots")}
+        made = yield from graphql.mutate("create_domain", arguments, result, shape=DomainResult)
+        if not later or not made.get("ok"):
+            return made
+        arguments["props"] = Variable("ModifyDomainInput!", later)
+        return (yield from graphql.mutate("modify_domain", arguments, result, shape=DomainResult))
 
     @api_class_function
     def update(
@@ -198,7 +206,7 @@ class Domain(BaseFunction[M]):
             description=description,
             is_active=is_active,
             total_resource_slots=total_resource_slots,
-            allowed_vfolder_hosts=host_permissions(cls.session.api_version, allowed_vfolder_hosts, vfolder_host_perms),
+            allowed_vfolder_hosts=host_permissions(cls.server.generation, allowed_vfolder_hosts, vfolder_host_perms),
             allowed_docker_registries=allowed_docker_registries,
             integration_id=integration_id,
         )

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import builtins
 import re
-import uuid
 from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.accounts.replies import DotfileContent, DotfileItem
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_factory, api_function
-from ai.backend.client.functions.toolkit.generations import V5, V6, require_version
-from ai.backend.client.functions.toolkit.inputs import free_text, given, matching, optional, text
+from ai.backend.client.functions.server import Server
+from ai.backend.client.functions.toolkit.generations import V5, V6
+from ai.backend.client.functions.toolkit.inputs import free_text, given, is_uuid, matching, optional, text
 from ai.backend.client.functions.toolkit.reading import expect_list, expect_object
 from ai.backend.client.functions.toolkit.replies import Success
 from ai.backend.client.request import Request
@@ -113,7 +113,7 @@ class Dotfile(BaseFunction[M]):
         """
         made: Any = cls
         dotfile = made(path, owner_access_key, group, domain)
-        address, scope = _scope(cls.session, dotfile)
+        address, scope = _scope(cls.server, dotfile)
         yield Request("POST", address, json={**_content(data, permission), "path": dotfile.path, **scope})
         return dotfile
 
@@ -138,7 +138,7 @@ class Dotfile(BaseFunction[M]):
 
         Idempotent. ``GET D`` with a query.
         """
-        address, scope = _scope(cls.session, Dotfile("-", owner_access_key, group, domain))
+        address, scope = _scope(cls.server, Dotfile("-", owner_access_key, group, domain))
         response = yield Request("GET", address, params=scope)
         return expect_list(response, item=DotfileItem)
 
@@ -155,7 +155,7 @@ class Dotfile(BaseFunction[M]):
 
         Idempotent. ``GET D`` with a query.
         """
-        address, scope = _scope(self.session, self)
+        address, scope = _scope(self.server, self)
         response = yield Request("GET", address, params={"path": self.path, **scope})
         return expect_object(response, shape=DotfileContent)
 
@@ -177,7 +177,7 @@ class Dotfile(BaseFunction[M]):
 
         Idempotent. ``PATCH D``.
         """
-        address, scope = _scope(self.session, self)
+        address, scope = _scope(self.server, self)
         body = {**_content(data, permission), "path": self.path, **scope}
         response = yield Request("PATCH", address, json=body, idempotent=True)
         return expect_object(response)
@@ -195,7 +195,7 @@ class Dotfile(BaseFunction[M]):
 
         Not idempotent. ``DELETE D`` with a query.
         """
-        address, scope = _scope(self.session, self)
+        address, scope = _scope(self.server, self)
         response = yield Request("DELETE", address, params={"path": self.path, **scope})
         return expect_object(response, shape=Success)
 
@@ -208,7 +208,7 @@ class Dotfile(BaseFunction[M]):
 
         Idempotent. ``GET /user-config/bootstrap-script``.
         """
-        require_version(cls.session.api_version, V5, "get_bootstrap_script")
+        cls.server.generation.require("get_bootstrap_script", since=V5)
         response = yield Request("GET", _SCRIPT_PATH)
         script: str = response.json()
         return script
@@ -229,31 +229,23 @@ class Dotfile(BaseFunction[M]):
 
         Idempotent. ``POST /user-config/bootstrap-script``.
         """
-        require_version(cls.session.api_version, V5, "update_bootstrap_script")
+        cls.server.generation.require("update_bootstrap_script", since=V5)
         body = {"script": _short("script", script)}
         response = yield Request("POST", _SCRIPT_PATH, json=body, idempotent=True)
         return expect_object(response)
 
 
-def _scope(session: Any, dotfile: Dotfile[Any]) -> tuple[str, dict[str, str]]:
+def _scope(server: Server, dotfile: Dotfile[Any]) -> tuple[str, dict[str, str]]:
     """Where the files of a scope are, and the parameters that say which."""
     if dotfile.group is not None:
-        require_version(session.api_version, V6, "dotfiles of groups")
-        domain = dotfile.domain or (None if _is_uuid(dotfile.group) else session.config.domain)
+        server.generation.require("dotfiles of groups", since=V6)
+        domain = dotfile.domain or (None if is_uuid(dotfile.group) else server.config.domain)
         return "/group-config/dotfiles", {"group": dotfile.group, **given(domain=domain)}
     if dotfile.domain is not None:
-        require_version(session.api_version, V6, "dotfiles of domains")
+        server.generation.require("dotfiles of domains", since=V6)
         return "/domain-config/dotfiles", {"domain": dotfile.domain}
-    require_version(session.api_version, V5, "dotfiles")
+    server.generation.require("dotfiles", since=V5)
     return "/user-config/dotfiles", given(owner_access_key=dotfile.owner_access_key)
-
-
-def _is_uuid(value: str) -> bool:
-    try:
-        uuid.UUID(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _content(data: object, permission: object) -> dict[str, str]:

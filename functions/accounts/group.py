@@ -29,7 +29,7 @@ from ai.backend.client.functions.accounts.replies import GroupResult
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import GROUP, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import V6, V6_FILTER, V7, require_arguments, require_version
+from ai.backend.client.functions.toolkit.generations import V6, V6_FILTER, V7
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import (
     as_it_is,
@@ -115,7 +115,7 @@ class Group(BaseFunction[M]):
         Idempotent. GraphQL ``group``.
         """
         if domain_name is not None:
-            require_version(cls.session.api_version, V6, "the argument domain_name of Group.detail")
+            cls.server.generation.require("the argument domain_name of Group.detail", since=V6)
         arguments = {
             "id": Variable(None, uuid_text("gid", gid)),
             "domain_name": Variable("String", optional(text, "domain_name", domain_name)),
@@ -140,7 +140,7 @@ class Group(BaseFunction[M]):
 
         Idempotent. GraphQL ``groups_by_name``.
         """
-        require_version(cls.session.api_version, V6_FILTER, "Group.from_name")
+        cls.server.generation.require("Group.from_name", since=V6_FILTER)
         arguments = {
             "name": Variable("String!", text("name", name)),
             "domain_name": Variable("String", optional(text, "domain_name", domain_name)),
@@ -191,11 +191,11 @@ class Group(BaseFunction[M]):
             is_active=is_active,
             domain_name=text("domain_name", domain_name),
             total_resource_slots=total_resource_slots,
-            allowed_vfolder_hosts=host_permissions(cls.session.api_version, allowed_vfolder_hosts),
+            allowed_vfolder_hosts=host_permissions(cls.server.generation, allowed_vfolder_hosts),
             integration_id=integration_id,
             resource_policy=resource_policy,
         )
-        require_arguments(cls.session.api_version, SINCE, props, "Group.create")
+        cls.server.generation.require_arguments("Group.create", props, SINCE)
         arguments = {"name": Variable("String!", text("name", name)), "props": Variable("GroupInput!", props)}
         result = returning("group", chosen(fields, CREATE_FIELDS), GROUP)
         return (yield from graphql.mutate("create_group", arguments, result, shape=GroupResult))
@@ -241,11 +241,11 @@ class Group(BaseFunction[M]):
             description=description,
             is_active=is_active,
             total_resource_slots=total_resource_slots,
-            allowed_vfolder_hosts=host_permissions(cls.session.api_version, allowed_vfolder_hosts),
+            allowed_vfolder_hosts=host_permissions(cls.server.generation, allowed_vfolder_hosts),
             integration_id=integration_id,
             resource_policy=resource_policy,
         )
-        require_arguments(cls.session.api_version, SINCE, props, "Group.update")
+        cls.server.generation.require_arguments("Group.update", props, SINCE)
         return (yield from _modify(gid, checked(CHECKS, **props), fields))
 
     @api_class_function

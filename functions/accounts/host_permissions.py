@@ -10,9 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ai.backend.client.functions.toolkit.generations import V6_LOWER_CASE, require_version
+from ai.backend.client.functions.toolkit.generations import V6_LOWER_CASE, Generation
 from ai.backend.client.functions.toolkit.inputs import choice, either, items, json_object_text, text, texts
-from ai.backend.client.versioning import ApiVersion
 
 HOST_PERMISSIONS: Final = (
     "create-vfolder", "modify-vfolder", "delete-vfolder", "mount-in-session", "upload-file", "download-file",
@@ -25,14 +24,14 @@ Hosts = Iterable[str] | Mapping[str, Iterable[str]] | str
 
 
 def host_permissions(
-    version: ApiVersion,
+    generation: Generation,
     allowed_vfolder_hosts: Hosts | None,
     vfolder_host_perms: Hosts | None = None,
 ) -> list[str] | str | None:
     """Spell the allowed folder hosts for one version.
 
     Args:
-        version: The negotiated version.
+        generation: How the server is spoken to.
         allowed_vfolder_hosts: What the caller gave, in any form.
         vfolder_host_perms: The same under its later name.
 
@@ -48,11 +47,11 @@ def host_permissions(
         return None
     argument = "vfolder_host_perms" if allowed_vfolder_hosts is None else "allowed_vfolder_hosts"
     hosts = _by_host(argument, given)
-    if version >= V6_LOWER_CASE:
+    if generation.has(V6_LOWER_CASE):
         return json.dumps(hosts)
     for granted in hosts.values():
         if set(granted) != set(HOST_PERMISSIONS):
-            require_version(version, V6_LOWER_CASE, f"single permissions in {argument}")
+            generation.require(f"single permissions in {argument}", since=V6_LOWER_CASE)
     return list(hosts)
 
 

@@ -22,7 +22,7 @@ from ai.backend.client.functions.accounts.replies import KeyPairResult
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import KEYPAIR, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import V5, require_version
+from ai.backend.client.functions.toolkit.generations import V5
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import changes, flag, int32, optional, text
 from ai.backend.client.functions.toolkit.pages import PaginatedResult, api_page_function
@@ -255,11 +255,11 @@ class KeyPair(BaseFunction[M]):
 
         Idempotent. GraphQL ``keypair_list``.
         """
-        version = cls.session.api_version
-        require_version(version, V5, "KeyPair.paginated_list")
+        generation = cls.server.generation
+        generation.require("KeyPair.paginated_list", since=V5)
         return (
             yield from graphql.select_page(
-                version,
+                generation,
                 "keypair_list",
                 chosen(fields, PAGE_FIELDS),
                 {

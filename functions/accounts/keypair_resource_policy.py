@@ -21,7 +21,7 @@ from ai.backend.client.functions.accounts.replies import ResourcePolicyResult
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import KEYPAIR_RESOURCE_POLICY, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import V6_DEPENDENCIES, V7, require_arguments
+from ai.backend.client.functions.toolkit.generations import V6_DEPENDENCIES, V7, Generation
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import (
     as_it_is,
@@ -34,7 +34,6 @@ from ai.backend.client.functions.toolkit.inputs import (
     whole,
 )
 from ai.backend.client.functions.toolkit.replies import MutationResult
-from ai.backend.client.versioning import ApiVersion
 
 __all__ = ["KeypairResourcePolicy"]
 
@@ -123,9 +122,9 @@ class KeypairResourcePolicy(BaseFunction[M]):
 
         Not idempotent: a second call finds the name taken (``ok: false``). GraphQL ``create_keypair_resource_policy``.
         """
-        version = cls.session.api_version
+        generation = cls.server.generation
         props = _props(
-            version,
+            generation,
             "create",
             default_for_unspecified=default_for_unspecified,
             total_resource_slots=total_resource_slots,
@@ -134,14 +133,14 @@ class KeypairResourcePolicy(BaseFunction[M]):
             max_vfolder_count=max_vfolder_count,
             max_vfolder_size=max_vfolder_size,
             idle_timeout=idle_timeout,
-            allowed_vfolder_hosts=host_permissions(version, allowed_vfolder_hosts, vfolder_host_perms),
+            allowed_vfolder_hosts=host_permissions(generation, allowed_vfolder_hosts, vfolder_host_perms),
             max_session_lifetime=max_session_lifetime,
             max_concurrent_sftp_sessions=max_concurrent_sftp_sessions,
             max_quota_scope_size=max_quota_scope_size,
         )
         arguments = {
             "name": Variable("String!", text("name", name)),
-            "props": Variable("CreateKeyPairResourcePolicyInput!", _completed(version, props)),
+            "props": Variable("CreateKeyPairResourcePolicyInput!", _completed(generation, props)),
         }
         result = returning("resource_policy", chosen(fields, CREATE_FIELDS), KEYPAIR_RESOURCE_POLICY)
         return (
@@ -193,9 +192,9 @@ class KeypairResourcePolicy(BaseFunction[M]):
 
         Repeatable, but not repeated by itself. GraphQL ``modify_keypair_resource_policy``.
         """
-        version = cls.session.api_version
+        generation = cls.server.generation
         props = _props(
-            version,
+            generation,
             "update",
             default_for_unspecified=default_for_unspecified,
             total_resource_slots=total_resource_slots,
@@ -204,7 +203,7 @@ class KeypairResourcePolicy(BaseFunction[M]):
             max_vfolder_count=max_vfolder_count,
             max_vfolder_size=max_vfolder_size,
             idle_timeout=idle_timeout,
-            allowed_vfolder_hosts=host_permissions(version, allowed_vfolder_hosts, vfolder_host_perms),
+            allowed_vfolder_hosts=host_permissions(generation, allowed_vfolder_hosts, vfolder_host_perms),
             max_session_lifetime=max_session_lifetime,
             max_concurrent_sftp_sessions=max_concurrent_sftp_sessions,
             max_quota_scope_size=max_quota_scope_size,
@@ -293,23 +292,23 @@ _CHECKS: Final[Mapping[str, Any]] = {
 }
 
 
-def _props(version: ApiVersion, function: str, **values: Any) -> dict[str, Any]:
+def _props(generation: Generation, function: str, **values: Any) -> dict[str, Any]:
     """The input object with what was given."""
     props = checked(_CHECKS, **changes(**values))
-    require_arguments(version, SINCE, props, f"KeypairResourcePolicy.{function}")
+    generation.require_arguments(f"KeypairResourcePolicy.{function}", props, SINCE)
     return props
 
 
-def _completed(version: ApiVersion, props: dict[str, Any]) -> dict[str, Any]:
+def _completed(generation: Generation, props: dict[str, Any]) -> dict[str, Any]:
     """The input object of a new policy: with what managers cannot do without, although their schema may say so.
 
     23.09 fails without hosts and limits of folders, servers from 22.03 to 23.03 without a lifetime.
     """
-    for name in REQUIRED if version >= V7 else REQUIRED + FOLDER_LIMITS:
+    for name in REQUIRED if generation.has(V7) else REQUIRED + FOLDER_LIMITS:
         _CHECKS[name](name, props.get(name))
-    filled: dict[str, Any] = {"allowed_vfolder_hosts": host_permissions(version, ())}
-    if version >= V6_DEPENDENCIES:
+    filled: dict[str, Any] = {"allowed_vfolder_hosts": host_permissions(generation, ())}
+    if generation.has(V6_DEPENDENCIES):
         filled["max_session_lifetime"] = NO_LIMIT
-    if version >= V7:
+    if generation.has(V7):
         filled |= dict.fromkeys(FOLDER_LIMITS, NO_LIMIT)
     return filled | props

@@ -15,7 +15,7 @@ from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import PERMISSION, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import V6_LOWER_CASE, require_version
+from ai.backend.client.functions.toolkit.generations import V6_LOWER_CASE
 from ai.backend.client.functions.toolkit.graphql import Row
 
 __all__ = ["Permission"]
@@ -42,7 +42,7 @@ class Permission(BaseFunction[M]):
 
         Idempotent. GraphQL ``vfolder_host_permissions``.
         """
-        require_version(cls.session.api_version, V6_LOWER_CASE, "Permission.list")
+        cls.server.generation.require("Permission.list", since=V6_LOWER_CASE)
         row = yield from graphql.select_object("vfolder_host_permissions", chosen(fields, FIELDS), known=PERMISSION)
         if row is None:
             raise InvalidReply("the answer has no permissions")

@@ -33,11 +33,10 @@ from ai.backend.client.functions.toolkit.fields import (
     FieldSet,
     chosen,
 )
-from ai.backend.client.functions.toolkit.generations import V7, require_version
+from ai.backend.client.functions.toolkit.generations import V7, Generation
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import changes, given, int32, optional, text, whole
 from ai.backend.client.functions.toolkit.replies import MutationResult
-from ai.backend.client.versioning import ApiVersion
 
 __all__ = ["ProjectResourcePolicy", "UserResourcePolicy"]
 
@@ -69,7 +68,7 @@ class UserResourcePolicy(BaseFunction[M]):
 
         Idempotent. GraphQL ``user_resource_policies``.
         """
-        require_version(cls.session.api_version, V7, "UserResourcePolicy.list")
+        cls.server.generation.require("UserResourcePolicy.list", since=V7)
         selection = chosen(fields, USER_FIELDS)
         return (yield from graphql.select_list("user_resource_policies", selection, known=USER_RESOURCE_POLICY))
 
@@ -90,7 +89,7 @@ class UserResourcePolicy(BaseFunction[M]):
 
         Idempotent. GraphQL ``user_resource_policy``.
         """
-        require_version(cls.session.api_version, V7, "UserResourcePolicy.detail")
+        cls.server.generation.require("UserResourcePolicy.detail", since=V7)
         arguments = {"name": Variable("String", optional(text, "name", name))}
         selection = chosen(fields, USER_FIELDS)
         return (yield from graphql.select_object("user_resource_policy", selection, arguments, USER_RESOURCE_POLICY))
@@ -131,7 +130,7 @@ class UserResourcePolicy(BaseFunction[M]):
             ),
             max_vfolder_count=optional(int32, "max_vfolder_count", max_vfolder_count),
         )
-        return (yield from _create(cls.session.api_version, "user", name, props, fields, USER_RESOURCE_POLICY))
+        return (yield from _create(cls.server.generation, "user", name, props, fields, USER_RESOURCE_POLICY))
 
     @api_class_function
     def update(
@@ -166,7 +165,7 @@ class UserResourcePolicy(BaseFunction[M]):
             ),
             max_vfolder_count=optional(int32, "max_vfolder_count", max_vfolder_count),
         )
-        return (yield from _update(cls.session.api_version, "user", name, props))
+        return (yield from _update(cls.server.generation, "user", name, props))
 
     @api_class_function
     def delete(cls, name: str) -> Recipe[MutationResult]:
@@ -184,7 +183,7 @@ class UserResourcePolicy(BaseFunction[M]):
 
         Not idempotent: a second call finds nothing (``ok: false``). GraphQL ``delete_user_resource_policy``.
         """
-        return (yield from _delete(cls.session.api_version, "user", name))
+        return (yield from _delete(cls.server.generation, "user", name))
 
 
 class ProjectResourcePolicy(BaseFunction[M]):
@@ -206,7 +205,7 @@ class ProjectResourcePolicy(BaseFunction[M]):
 
         Idempotent. GraphQL ``project_resource_policies``.
         """
-        require_version(cls.session.api_version, V7, "ProjectResourcePolicy.list")
+        cls.server.generation.require("ProjectResourcePolicy.list", since=V7)
         selection = chosen(fields, PROJECT_FIELDS)
         return (yield from graphql.select_list("project_resource_policies", selection, known=PROJECT_RESOURCE_POLICY))
 
@@ -227,7 +226,7 @@ class ProjectResourcePolicy(BaseFunction[M]):
 
         Idempotent. GraphQL ``project_resource_policy``.
         """
-        require_version(cls.session.api_version, V7, "ProjectResourcePolicy.detail")
+        cls.server.generation.require("ProjectResourcePolicy.detail", since=V7)
         arguments = {"name": Variable("String!", text("name", name))}
         selection = chosen(fields, PROJECT_FIELDS)
         return (
@@ -265,7 +264,7 @@ class ProjectResourcePolicy(BaseFunction[M]):
             max_quota_scope_size=_size(max_quota_scope_size),
             max_vfolder_count=optional(int32, "max_vfolder_count", max_vfolder_count),
         )
-        return (yield from _create(cls.session.api_version, "project", name, props, fields, PROJECT_RESOURCE_POLICY))
+        return (yield from _create(cls.server.generation, "project", name, props, fields, PROJECT_RESOURCE_POLICY))
 
     @api_class_function
     def update(
@@ -291,7 +290,7 @@ class ProjectResourcePolicy(BaseFunction[M]):
             max_quota_scope_size=None if max_quota_scope_size is None else _size(max_quota_scope_size),
             max_vfolder_count=optional(int32, "max_vfolder_count", max_vfolder_count),
         )
-        return (yield from _update(cls.session.api_version, "project", name, props))
+        return (yield from _update(cls.server.generation, "project", name, props))
 
     @api_class_function
     def delete(cls, name: str) -> Recipe[MutationResult]:
@@ -309,7 +308,7 @@ class ProjectResourcePolicy(BaseFunction[M]):
 
         Not idempotent: a second call finds nothing (``ok: false``). GraphQL ``delete_project_resource_policy``.
         """
-        return (yield from _delete(cls.session.api_version, "project", name))
+        return (yield from _delete(cls.server.generation, "project", name))
 
 
 def _size(value: object) -> int:
@@ -317,9 +316,9 @@ def _size(value: object) -> int:
 
 
 def _create(
-    version: ApiVersion, kind: str, name: str, props: dict[str, Any], fields: Fields | None, known: FieldSet
+    generation: Generation, kind: str, name: str, props: dict[str, Any], fields: Fields | None, known: FieldSet
 ) -> Recipe[ResourcePolicyResult]:
-    require_version(version, V7, f"creating a {kind} resource policy")
+    generation.require(f"creating a {kind} resource policy", since=V7)
     arguments = {
         "name": Variable("String!", text("name", name)),
         "props": Variable(f"Create{kind.capitalize()}ResourcePolicyInput!", props),
@@ -328,8 +327,8 @@ def _create(
     return (yield from graphql.mutate(f"create_{kind}_resource_policy", arguments, result, shape=ResourcePolicyResult))
 
 
-def _update(version: ApiVersion, kind: str, name: str, props: dict[str, Any]) -> Recipe[MutationResult]:
-    require_version(version, V7, f"updating a {kind} resource policy")
+def _update(generation: Generation, kind: str, name: str, props: dict[str, Any]) -> Recipe[MutationResult]:
+    generation.require(f"updating a {kind} resource policy", since=V7)
     arguments = {
         "name": Variable("String!", text("name", name)),
         "props": Variable(f"Modify{kind.capitalize()}ResourcePolicyInput!", props),
@@ -337,7 +336,7 @@ def _update(version: ApiVersion, kind: str, name: str, props: dict[str, Any]) ->
     return (yield from graphql.mutate(f"modify_{kind}_resource_policy", arguments))
 
 
-def _delete(version: ApiVersion, kind: str, name: str) -> Recipe[MutationResult]:
-    require_version(version, V7, f"deleting a {kind} resource policy")
+def _delete(generation: Generation, kind: str, name: str) -> Recipe[MutationResult]:
+    generation.require(f"deleting a {kind} resource policy", since=V7)
     arguments = {"name": Variable("String!", text("name", name))}
     return (yield from graphql.mutate(f"delete_{kind}_resource_policy", arguments))

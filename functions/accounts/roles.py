@@ -10,10 +10,9 @@ import uuid
 from typing import Any
 
 from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.functions.toolkit.generations import V5, require_version
+from ai.backend.client.functions.toolkit.generations import V5, Generation
 from ai.backend.client.functions.toolkit.graphql import Variable
 from ai.backend.client.functions.toolkit.inputs import choice, flag, optional, text, uuid_text
-from ai.backend.client.versioning import ApiVersion
 
 
 class UserRole(enum.StrEnum):
@@ -50,11 +49,11 @@ def check_agreement(is_active: bool | None, status: UserStatus | str | None) -> 
             raise InvalidArgument("status", str(status), f"contradicts is_active={is_active}")
 
 
-def account_state(version: ApiVersion, is_active: bool | None, status: UserStatus | str | None) -> dict[str, Any]:
+def account_state(generation: Generation, is_active: bool | None, status: UserStatus | str | None) -> dict[str, Any]:
     """The state of an account as one version writes it.
 
     Args:
-        version: The negotiated version.
+        generation: How the server is spoken to.
         is_active: Whether it is active; counts if there is no status.
         status: Its status.
 
@@ -71,15 +70,15 @@ def account_state(version: ApiVersion, is_active: bool | None, status: UserStatu
         wanted = UserStatus.ACTIVE if is_active else UserStatus.INACTIVE
     else:
         return {}
-    if version >= V5:
+    if generation.has(V5):
         return {"status": str(wanted)}
     if wanted not in (UserStatus.ACTIVE, UserStatus.INACTIVE):
-        require_version(version, V5, f"the status {wanted}")
+        generation.require(f"the status {wanted}", since=V5)
     return {"is_active": wanted == UserStatus.ACTIVE}
 
 
 def account_filters(
-    version: ApiVersion,
+    generation: Generation,
     is_active: bool | None,
     status: UserStatus | str | None,
     group: str | uuid.UUID | None,
@@ -92,7 +91,7 @@ def account_filters(
         BackendAPIVersionError: As :func:`account_state`.
     """
     check_agreement(optional(flag, "is_active", is_active), status)
-    state = {"is_active": is_active} if status is None else account_state(version, None, status)
+    state = {"is_active": is_active} if status is None else account_state(generation, None, status)
     return {
         "domain_name": Variable("String", optional(text, "domain_name", domain_name)),
         "group_id": Variable(None, optional(uuid_text, "group", group)),

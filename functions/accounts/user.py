@@ -35,7 +35,7 @@ from ai.backend.client.functions.accounts.roles import (
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import USER, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import V5, V6_SUMMARIES, V7, require_arguments, require_version
+from ai.backend.client.functions.toolkit.generations import V5, V6_SUMMARIES, V7
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import (
     changes,
@@ -129,7 +129,7 @@ class User(BaseFunction[M]):
         kind = choice("token_type", token_type, [member.value for member in AuthTokenTypes])
         body = {
             "type": kind,
-            "domain": cls.session.config.domain,
+            "domain": cls.server.config.domain,
             "username": text("username", username),
             "password": secret("password", password),
             **(optional(mapping, "extra_args", extra_args) or {}),
@@ -165,7 +165,7 @@ class User(BaseFunction[M]):
 
         Idempotent. GraphQL ``users``.
         """
-        arguments = account_filters(cls.session.api_version, is_active, status, group, domain_name)
+        arguments = account_filters(cls.server.generation, is_active, status, group, domain_name)
         return (yield from graphql.select_list("users", chosen(fields, FIELDS), arguments, USER))
 
     @api_page_function
@@ -204,14 +204,14 @@ class User(BaseFunction[M]):
 
         Idempotent. GraphQL ``user_list``.
         """
-        version = cls.session.api_version
-        require_version(version, V5, "User.paginated_list")
+        generation = cls.server.generation
+        generation.require("User.paginated_list", since=V5)
         return (
             yield from graphql.select_page(
-                version,
+                generation,
                 "user_list",
                 chosen(fields, PAGE_FIELDS),
-                account_filters(version, is_active, status, group, domain_name),
+                account_filters(generation, is_active, status, group, domain_name),
                 page_offset=page_offset,
                 page_size=page_size,
                 filter=filter,
@@ -313,7 +313,7 @@ class User(BaseFunction[M]):
 
         Not idempotent: a second call finds the address taken (``ok: false``). GraphQL ``create_user``.
         """
-        version = cls.session.api_version
+        generation = cls.server.generation
         active = flag("is_active", is_active)
         if not active:
             check_agreement(active, status)
@@ -332,8 +332,8 @@ class User(BaseFunction[M]):
             sudo_session_enabled=sudo_session_enabled or None,
             resource_policy=resource_policy,
         )
-        props |= account_state(version, active, status)
-        require_arguments(version, SINCE, props, "User.create")
+        props |= account_state(generation, active, status)
+        generation.require_arguments("User.create", props, SINCE)
         arguments = {"email": Variable("String!", email), "props": Variable("UserInput!", props)}
         result = returning("user", chosen(fields, CREATE_FIELDS), USER)
         return (yield from graphql.mutate("create_user", arguments, result, shape=UserResult))
@@ -389,12 +389,12 @@ class User(BaseFunction[M]):
                 ``status``. Passwords are not repeated in it.
             BackendAPIVersionError: An argument that the server is too old for.
 
-        Repeatable, but not repeated by itself. GraphQL ``modify_user``. Without a status the document has a null for
-        ``is_active``, the only one: manager 23.09 takes its absence for False, every manager the null for nothing.
+        Repeatable, but not repeated by itself. GraphQL ``modify_user``. Up to manager 24.09 a document without a status
+        has a null for ``is_active``, the only one: 23.09 takes its absence for False, and the null for nothing.
         """
-        version = cls.session.api_version
+        generation = cls.server.generation
         check_agreement(optional(flag, "is_active", is_active), status)
-        state = account_state(version, is_active, status)
+        state = account_state(generation, is_active, status)
         props = (given if state else changes)(
             username=username,
             password=password,
@@ -410,8 +410,9 @@ class User(BaseFunction[M]):
             resource_policy=resource_policy,
             main_access_key=main_access_key,
         )
-        require_arguments(version, SINCE, props, "User.update")
-        props = checked(CHECKS, **props) | (state or {"is_active": None})
+        generation.require_arguments("User.update", props, SINCE)
+        unset = {} if generation.keeps_unset_state else {"is_active": None}
+        props = checked(CHECKS, **props) | (state or unset)
         arguments = {"email": Variable("String!", text("email", email)), "props": Variable("ModifyUserInput!", props)}
         result = "" if fields is None else returning("user", fields, USER)
         return (yield from graphql.mutate("modify_user", arguments, result, shape=UserResult))

@@ -25,13 +25,7 @@ from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_
 from ai.backend.client.functions.cluster.replies import AgentPage
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import AGENT, AGENT_SUMMARY, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import (
-    V6_DEPENDENCIES,
-    V6_FILTER,
-    V6_SUMMARIES,
-    require_arguments,
-    require_version,
-)
+from ai.backend.client.functions.toolkit.generations import V6_DEPENDENCIES, V6_FILTER, V6_SUMMARIES
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable
 from ai.backend.client.functions.toolkit.inputs import changes, choice, choices, flag, optional, text, whole
 from ai.backend.client.functions.toolkit.pages import MAX_PAGE_SIZE, PaginatedResult, api_page_function
@@ -77,7 +71,7 @@ class Agent(BaseFunction[M]):
         whole("limit", limit, 1, MAX_PAGE_SIZE)
         whole("offset", offset)
         page = yield from graphql.select_page(
-            cls.session.api_version,
+            cls.server.generation,
             "agent_list",
             chosen(fields, LIST_FIELDS),
             {"status": Variable("String", None if status is None else choices("status", status, STATUSES))},
@@ -121,7 +115,7 @@ class Agent(BaseFunction[M]):
         """
         return (
             yield from graphql.select_page(
-                cls.session.api_version,
+                cls.server.generation,
                 "agent_list",
                 chosen(fields, PAGE_FIELDS),
                 {
@@ -200,12 +194,12 @@ class Agent(BaseFunction[M]):
 
         Repeatable, but not repeated by itself. GraphQL ``modify_agent``.
         """
-        require_version(cls.session.api_version, V6_FILTER, "Agent.update")
+        cls.server.generation.require("Agent.update", since=V6_FILTER)
         props = changes(
             schedulable=optional(flag, "schedulable", schedulable),
             scaling_group=optional(text, "scaling_group", scaling_group),
         )
-        require_arguments(cls.session.api_version, SINCE, props, "Agent.update")
+        cls.server.generation.require_arguments("Agent.update", props, SINCE)
         arguments = {
             "id": Variable("String!", text("agent_id", agent_id)),
             "props": Variable("ModifyAgentInput!", props),
@@ -244,10 +238,10 @@ class Agent(BaseFunction[M]):
 
         Idempotent. GraphQL ``agent_summary_list``.
         """
-        require_version(cls.session.api_version, V6_SUMMARIES, "Agent.paginated_summaries")
+        cls.server.generation.require("Agent.paginated_summaries", since=V6_SUMMARIES)
         return (
             yield from graphql.select_page(
-                cls.session.api_version,
+                cls.server.generation,
                 "agent_summary_list",
                 chosen(fields, PAGE_FIELDS),
                 {
@@ -280,7 +274,7 @@ class Agent(BaseFunction[M]):
 
         Idempotent. GraphQL ``agent_summary``.
         """
-        require_version(cls.session.api_version, V6_SUMMARIES, "Agent.summary")
+        cls.server.generation.require("Agent.summary", since=V6_SUMMARIES)
         arguments = {"agent_id": Variable("String!", text("agent_id", agent_id))}
         return (
             yield from graphql.select_object("agent_summary", chosen(fields, PAGE_FIELDS), arguments, AGENT_SUMMARY)

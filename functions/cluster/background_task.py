@@ -16,7 +16,7 @@ from ai.backend.client.functions.base import BaseFunction, M
 from ai.backend.client.functions.streams.events import EventsSpec, SSEResponse
 from ai.backend.client.functions.streams.stream import NO_TYPE
 from ai.backend.client.functions.toolkit import inputs
-from ai.backend.client.functions.toolkit.generations import V5, require_version
+from ai.backend.client.functions.toolkit.generations import V5
 from ai.backend.client.request import Request
 
 __all__ = ["BackgroundTask"]
@@ -53,9 +53,11 @@ class BackgroundTask(BaseFunction[M]):
         When it is opened: 404 or 500 for an unknown task. :class:`BackendAPIVersionError` on servers older than
         v5.20191215. ``GET /events/background-task`` with query ``taskId``.
         """
-        spec = EventsSpec(function="listen_events", actor=type(self).__name__, request=self._request)
-        return SSEResponse(session_of(self), spec)
+        server, params = self.server, {"taskId": self.task_id}
 
-    def _request(self) -> Request:
-        require_version(session_of(self).api_version, V5, "listening to background tasks")
-        return Request("GET", "/events/background-task", params={"taskId": self.task_id}, content_type=NO_TYPE)
+        def request() -> Request:
+            server.generation.require("listening to background tasks", since=V5)
+            return Request("GET", "/events/background-task", params=params, content_type=NO_TYPE)
+
+        spec = EventsSpec(function="listen_events", actor=type(self).__name__, request=request)
+        return SSEResponse(session_of(self), spec)

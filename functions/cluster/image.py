@@ -1,8 +1,8 @@
 """Images.
 
-======================  ==========================  ============  =====
+======================  ==========================  ============  ========
 Function                Request                     For           Since
-======================  ==========================  ============  =====
+======================  ==========================  ============  ========
 list                    GraphQL ``images``          everybody
 detail                  GraphQL ``image``           everybody
 rescan_images           GraphQL ``rescan_images``   admins
@@ -13,9 +13,9 @@ modify_image            GraphQL ``modify_image``    superadmins   22.03
 clear_images            GraphQL ``clear_images``    superadmins   22.03
 preload_image           GraphQL ``preload_image``   superadmins   20.03
 unload_image            GraphQL ``unload_image``    superadmins   20.03
-get_image_import_form   GET /image/import           admins
-build                   POST /image/import          admins
-======================  ==========================  ============  =====
+get_image_import_form   GET /image/import           admins        to 23.09
+build                   POST /image/import          admins        to 23.09
+======================  ==========================  ============  ========
 """
 
 from __future__ import annotations
@@ -28,19 +28,12 @@ from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_
 from ai.backend.client.functions.cluster.replies import ImportedImage, TaskResult
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import IMAGE, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import (
-    V5,
-    V6_DEPENDENCIES,
-    V6_LOWER_CASE,
-    require_arguments,
-    require_version,
-)
+from ai.backend.client.functions.toolkit.generations import IMAGE_IMPORT, V5, V6_DEPENDENCIES, V6_LOWER_CASE, Generation
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable
 from ai.backend.client.functions.toolkit.inputs import changes, flag, free_text, int32, mapping, optional, text, texts
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.toolkit.replies import MutationResult
 from ai.backend.client.request import Request
-from ai.backend.client.versioning import ApiVersion
 
 __all__ = ["Image"]
 
@@ -106,7 +99,7 @@ class Image(BaseFunction[M]):
         """
         arguments = {
             "reference": Variable("String!", text("reference", reference)),
-            "architecture": _architecture(cls.session.api_version, arch),
+            "architecture": _architecture(cls.server.generation, arch),
         }
         return (yield from graphql.select_object("image", chosen(fields, FIELDS), arguments, IMAGE))
 
@@ -127,7 +120,7 @@ class Image(BaseFunction[M]):
         Repeatable, but not repeated by itself. GraphQL ``rescan_images``.
         """
         arguments = {"registry": Variable("String", optional(text, "registry", registry))}
-        result = "task_id" if cls.session.api_version >= V5 else ""
+        result = "task_id" if cls.server.generation.has(V5) else ""
         return (yield from graphql.mutate("rescan_images", arguments, result, shape=TaskResult))
 
     @api_class_function
@@ -152,7 +145,7 @@ class Image(BaseFunction[M]):
         arguments = {
             "alias": Variable("String!", text("alias", alias)),
             "target": Variable("String!", text("target", target)),
-            "architecture": _architecture(cls.session.api_version, arch),
+            "architecture": _architecture(cls.server.generation, arch),
         }
         return (yield from graphql.mutate("alias_image", arguments))
 
@@ -194,7 +187,7 @@ class Image(BaseFunction[M]):
         """
         arguments = {
             "reference": Variable("String!", text("reference", reference)),
-            "architecture": _architecture(cls.session.api_version, arch),
+            "architecture": _architecture(cls.server.generation, arch),
         }
         return (yield from graphql.mutate("forget_image", arguments))
 
@@ -246,7 +239,7 @@ class Image(BaseFunction[M]):
         them, and an empty text for an amount that is not given: manager 23.09 fails where they are missing, every
         manager takes both for nothing.
         """
-        require_version(cls.session.api_version, V6_DEPENDENCIES, "Image.modify_image")
+        cls.server.generation.require("Image.modify_image", since=V6_DEPENDENCIES)
         props = changes(
             name=optional(text, "name", name),
             registry=optional(text, "registry", registry),
@@ -261,10 +254,10 @@ class Image(BaseFunction[M]):
             supported_accelerators=optional(texts, "supported_accelerators", supported_accelerators),
             resource_limits=optional(_limits, "resource_limits", resource_limits),
         )
-        require_arguments(cls.session.api_version, SINCE, props, "Image.modify_image")
+        cls.server.generation.require_arguments("Image.modify_image", props, SINCE)
         arguments = {
             "target": Variable("String!", text("target", target)),
-            "architecture": _architecture(cls.session.api_version, arch),
+            "architecture": _architecture(cls.server.generation, arch),
             "props": Variable("ModifyImageInput!", {"resource_limits": None, **props}),
         }
         return (yield from graphql.mutate("modify_image", arguments))
@@ -285,7 +278,7 @@ class Image(BaseFunction[M]):
 
         Repeatable, but not repeated by itself. GraphQL ``clear_images``.
         """
-        require_version(cls.session.api_version, V6_DEPENDENCIES, "Image.clear_images")
+        cls.server.generation.require("Image.clear_images", since=V6_DEPENDENCIES)
         return (yield from graphql.mutate("clear_images", {"registry": Variable("String", text("registry", registry))}))
 
     @api_class_function
@@ -305,7 +298,7 @@ class Image(BaseFunction[M]):
 
         Repeatable, but not repeated by itself. GraphQL ``preload_image``.
         """
-        return (yield from _on_agents(cls.session.api_version, "preload_image", references, target_agents))
+        return (yield from _on_agents(cls.server.generation, "preload_image", references, target_agents))
 
     @api_class_function
     def unload_image(cls, references: Iterable[str], target_agents: Iterable[str]) -> Recipe[TaskResult]:
@@ -324,7 +317,7 @@ class Image(BaseFunction[M]):
 
         Repeatable, but not repeated by itself. GraphQL ``unload_image``.
         """
-        return (yield from _on_agents(cls.session.api_version, "unload_image", references, target_agents))
+        return (yield from _on_agents(cls.server.generation, "unload_image", references, target_agents))
 
     @api_class_function
     def get_image_import_form(cls) -> Recipe[dict[str, Any]]:
@@ -333,8 +326,12 @@ class Image(BaseFunction[M]):
         Returns:
             ``{"fieldGroups": [{"name", "fields": [{"name", "type", "label", "placeholder", "help", ...}]}]}``.
 
+        Raises:
+            BackendAPIVersionError: The server's release is 24.03 or later.
+
         Idempotent. ``GET /image/import``.
         """
+        cls.server.generation.require("get_image_import_form", gone=IMAGE_IMPORT)
         response = yield Request("GET", "/image/import")
         return expect_object(response)
 
@@ -353,10 +350,12 @@ class Image(BaseFunction[M]):
 
         Raises:
             InvalidArgument: Another key, or an empty source or target.
+            BackendAPIVersionError: The server's release is 24.03 or later.
             BackendAPIError: 400 for values that the manager does not take.
 
         Not idempotent. ``POST /image/import``.
         """
+        cls.server.generation.require("Image.build", gone=IMAGE_IMPORT)
         for key in kwargs:
             if key not in BUILD_KEYS:
                 raise InvalidArgument(key, kwargs[key], f"is none of {', '.join(BUILD_KEYS)}")
@@ -365,9 +364,9 @@ class Image(BaseFunction[M]):
         return expect_object(response, shape=ImportedImage)
 
 
-def _architecture(version: ApiVersion, arch: str | None) -> Variable:
+def _architecture(generation: Generation, arch: str | None) -> Variable:
     if arch is not None:
-        require_version(version, V6_DEPENDENCIES, "the argument arch")
+        generation.require("the argument arch", since=V6_DEPENDENCIES)
     return Variable("String", optional(text, "arch", arch))
 
 
@@ -390,9 +389,9 @@ def _limits(argument: str, value: object) -> list[dict[str, str]]:
 
 
 def _on_agents(
-    version: ApiVersion, root: str, references: Iterable[str], target_agents: Iterable[str]
+    generation: Generation, root: str, references: Iterable[str], target_agents: Iterable[str]
 ) -> Recipe[TaskResult]:
-    require_version(version, V5, f"Image.{root}")
+    generation.require(f"Image.{root}", since=V5)
     arguments = {
         "references": Variable("[String]!", texts("references", references)),
         "target_agents": Variable("[String]!", texts("target_agents", target_agents)),

@@ -23,7 +23,7 @@ from typing import Any, Final
 from ai.backend.client.exceptions import BackendAPIError, InvalidArgument
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.cluster.replies import Announcement, ManagerStatus
-from ai.backend.client.functions.toolkit.generations import V5, V6_LOWER_CASE, V7, require_version
+from ai.backend.client.functions.toolkit.generations import LEGACY_SCHEDULER, V5, V6_LOWER_CASE, V7, Generation
 from ai.backend.client.functions.toolkit.inputs import choice, flag, free_text, given, optional, texts
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.request import Request
@@ -63,7 +63,7 @@ class Manager(BaseFunction[M]):
         Idempotent unless ``force_kill``. ``PUT /manager/status``.
         """
         flag("force_kill", force_kill)
-        yield from _set_status(cls.session.api_version, "frozen", {"force_kill": force_kill}, idempotent=not force_kill)
+        yield from _set_status(cls.server.generation, "frozen", {"force_kill": force_kill}, idempotent=not force_kill)
 
     @api_class_function
     def unfreeze(cls) -> Recipe[None]:
@@ -74,7 +74,7 @@ class Manager(BaseFunction[M]):
 
         Idempotent. ``PUT /manager/status``.
         """
-        yield from _set_status(cls.session.api_version, "running", {}, idempotent=True)
+        yield from _set_status(cls.server.generation, "running", {}, idempotent=True)
 
     @api_class_function
     def get_announcement(cls) -> Recipe[Announcement]:
@@ -123,7 +123,7 @@ class Manager(BaseFunction[M]):
 
         Idempotent. ``POST /manager/scheduler/operation``.
         """
-        require_version(cls.session.api_version, V5, "scheduler_op")
+        cls.server.generation.require("scheduler_op", since=V5)
         body = {"op": choice("op", op, SCHEDULER_OPS), "args": texts("args", args)}
         yield Request("POST", "/manager/scheduler/operation", json=body, idempotent=True)
 
@@ -137,12 +137,12 @@ class Manager(BaseFunction[M]):
 
         Raises:
             InvalidArgument: Another event.
-            BackendAPIVersionError: The server is older than v7.20230615.
+            BackendAPIVersionError: The server is older than v7.20230615, or its release is 26.2 or later.
             BackendAPIError: 401 or 403 unless the caller is a superadmin.
 
         Idempotent. ``POST /manager/scheduler/trigger``.
         """
-        require_version(cls.session.api_version, V7, "scheduler_trigger")
+        cls.server.generation.require("scheduler_trigger", since=V7, gone=LEGACY_SCHEDULER)
         body = {"event": choice("event", event, SCHEDULER_EVENTS)}
         yield Request("POST", "/manager/scheduler/trigger", json=body, idempotent=True)
 
@@ -155,23 +155,23 @@ class Manager(BaseFunction[M]):
             what has not happened yet.
 
         Raises:
-            BackendAPIVersionError: The server is older than v7.20230615.
+            BackendAPIVersionError: The server is older than v7.20230615, or its release is 26.2 or later.
             BackendAPIError: 401 or 403 unless the caller is a superadmin.
 
         Idempotent. ``GET /manager/scheduler/status``.
         """
-        require_version(cls.session.api_version, V7, "scheduler_status")
+        cls.server.generation.require("scheduler_status", since=V7, gone=LEGACY_SCHEDULER)
         response = yield Request("GET", "/manager/scheduler/status")
         return expect_object(response)
 
 
-def _set_status(version: tuple[int, str], status: str, extra: dict[str, Any], *, idempotent: bool) -> Recipe[None]:
+def _set_status(generation: Generation, status: str, extra: dict[str, Any], *, idempotent: bool) -> Recipe[None]:
     """Managers up to 22.09 want the state in upper case, later ones in lower case.
 
     The negotiated version tells them apart (23.03 brought v6.20230315), unless the configuration holds it below what
     the server has. The wrong spelling is refused before anything is changed (400), so the other one is tried then.
     """
-    first, second = (status, status.upper()) if version >= V6_LOWER_CASE else (status.upper(), status)
+    first, second = (status, status.upper()) if generation.has(V6_LOWER_CASE) else (status.upper(), status)
     try:
         yield Request("PUT", "/manager/status", json={"status": first, **extra}, idempotent=idempotent)
     except BackendAPIError as error:

@@ -24,10 +24,12 @@ admin_monthly_stats     GET /resource/stats/admin/month                         
 from __future__ import annotations
 
 import builtins
+import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 
 from ai.backend.client.exceptions import InvalidArgument
@@ -35,7 +37,7 @@ from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_
 from ai.backend.client.functions.cluster.replies import PresetCheck, Presets, SlotDetails, StatsPoint, UsageByGroup
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import RESOURCE_PRESET, Fields
-from ai.backend.client.functions.toolkit.generations import V5, V6_LOWER_CASE, require_version
+from ai.backend.client.functions.toolkit.generations import V5, V6_LOWER_CASE, in_query
 from ai.backend.client.functions.toolkit.graphql import Variable
 from ai.backend.client.functions.toolkit.inputs import (
     changes,
@@ -58,6 +60,8 @@ MAX_DAYS: Final = 100
 """Days that a period may have: the manager answers 400 beyond (``usage_per_period`` of 23.09)."""
 _MONTH = re.compile(r"[0-9]{4}(0[1-9]|1[0-2])")
 _DATE = re.compile(r"[0-9]{8}")
+_UNITS: Final = "kmgtpe"
+_SIZE = re.compile(rf"([0-9]+(?:\.[0-9]+)?)([{_UNITS}])(?:i?b)?", re.IGNORECASE)
 
 
 class Resource(BaseFunction[M]):
@@ -97,7 +101,7 @@ class Resource(BaseFunction[M]):
         Idempotent. ``POST /resource/check-presets``.
         """
         body = {
-            "group": text("group", cls.session.config.group if group is None else group),
+            "group": text("group", cls.server.config.group if group is None else group),
             **given(scaling_group=optional(text, "scaling_group", scaling_group)),
         }
         response = yield Request("POST", "/resource/check-presets", json=body, idempotent=True)
@@ -223,7 +227,7 @@ class Resource(BaseFunction[M]):
 
         Idempotent. ``GET /config/resource-slots/details`` with query ``sgroup``.
         """
-        require_version(cls.session.api_version, V6_LOWER_CASE, "get_slot_details")
+        cls.server.generation.require("get_slot_details", since=V6_LOWER_CASE)
         params = given(sgroup=optional(text, "scaling_group", scaling_group))
         response = yield Request("GET", "/config/resource-slots/details", params=params)
         return expect_object(response)
@@ -274,14 +278,14 @@ class Resource(BaseFunction[M]):
             InvalidArgument: A value is of the wrong kind.
             BackendAPIError: 401 or 403 unless the caller is a superadmin.
 
-        Idempotent. ``GET /resource/usage/month``, in the body since it has a list; never with null for it, which 23.09
-        answers with status 500.
+        Idempotent. ``GET /resource/usage/month``, up to manager 26.2 with a body, since it has a list; never with null
+        for it, which 23.09 answers with status 500. From 26.3 on with a query.
         """
         body = {
             "month": matching("month", month, _MONTH, "must be a month as yyyymm"),
             "group_ids": uuid_texts("group_ids", () if group_ids is None else group_ids),
         }
-        response = yield Request("GET", "/resource/usage/month", json=body)
+        response = yield Request("GET", "/resource/usage/month", **in_query(cls.server.generation, body))
         return expect_list(response, item=UsageByGroup)
 
     @api_class_function
@@ -302,12 +306,13 @@ class Resource(BaseFunction[M]):
             InvalidArgument: A value is of the wrong kind, or the period ends before it begins, or is too long.
             BackendAPIError: 401 or 403 unless the caller is a superadmin.
 
-        Idempotent. ``GET /resource/usage/period`` with a query; in the body for all groups, which the server wants as
-        an explicit null.
+        Idempotent. ``GET /resource/usage/period`` with a query; up to manager 26.2 in the body for all groups, which
+        the server wants as an explicit null.
         """
         dates = _period(start_date, end_date)
         if group_id is None:
-            response = yield Request("GET", "/resource/usage/period", json={"group_id": None, **dates})
+            place = in_query(cls.server.generation, {"group_id": None, **dates})
+            response = yield Request("GET", "/resource/usage/period", **place)
         else:
             params = {"group_id": uuid_text("group_id", group_id), **dates}
             response = yield Request("GET", "/resource/usage/period", params=params)
@@ -360,18 +365,21 @@ def _preset_fields(resource: Any, fields: Fields | None) -> Fields:
     """The default selection leaves out what servers before v5 do not have."""
     if fields is not None:
         return fields
-    return PRESET_FIELDS if resource.session.api_version >= V5 else PRESET_FIELDS[:-1]
+    return PRESET_FIELDS if resource.server.generation.has(V5) else PRESET_FIELDS[:-1]
 
 
 def _change_preset(
     resource: Any, verb: str, name: str, resource_slots: Mapping[str, Any] | str | None, shared_memory: str | None
 ) -> Recipe[MutationResult]:
     if shared_memory is not None:
-        require_version(resource.session.api_version, V5, "shared_memory of resource presets")
+        resource.server.generation.require("shared_memory of resource presets", since=V5)
     if verb == "create":
         json_object_text("resource_slots", resource_slots)
+    slots = optional(json_object_text, "resource_slots", resource_slots)
+    if slots is not None and verb == "modify" and resource.server.generation.reads_slots_as_numbers:
+        slots = json.dumps({slot: _in_bytes(amount) for slot, amount in json.loads(slots).items()})
     props = given(
-        resource_slots=optional(json_object_text, "resource_slots", resource_slots),
+        resource_slots=slots,
         shared_memory=optional(text, "shared_memory", shared_memory),
     )
     arguments = {
@@ -379,6 +387,12 @@ def _change_preset(
         "props": Variable(f"{verb.capitalize()}ResourcePresetInput!", props),
     }
     return (yield from graphql.mutate(f"{verb}_resource_preset", arguments))
+
+
+def _in_bytes(amount: Any) -> Any:
+    """An amount such as ``64m`` without its unit; anything else as it is."""
+    match = _SIZE.fullmatch(amount) if isinstance(amount, str) else None
+    return amount if match is None else str(int(Decimal(match[1]) * 1024 ** (_UNITS.index(match[2].lower()) + 1)))
 
 
 def _period(start_date: str, end_date: str) -> dict[str, str]:

@@ -26,13 +26,7 @@ from ai.backend.client.functions.cluster import scaling_group_links
 from ai.backend.client.functions.cluster.replies import AvailableScalingGroups, ScalingGroupResult, WSProxyVersion
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import SCALING_GROUP, Fields, chosen, field_texts
-from ai.backend.client.functions.toolkit.generations import (
-    V6_FILTER,
-    V6_SUMMARIES,
-    V7,
-    require_arguments,
-    require_version,
-)
+from ai.backend.client.functions.toolkit.generations import V6_FILTER, V6_SUMMARIES, V7
 from ai.backend.client.functions.toolkit.graphql import Row, Rows, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import (
     changes,
@@ -141,7 +135,7 @@ class ScalingGroup(BaseFunction[M]):
 
         Idempotent. ``GET /scaling-groups/{name}/wsproxy-version``.
         """
-        require_version(cls.session.api_version, V6_FILTER, "ScalingGroup.get_wsproxy_version")
+        cls.server.generation.require("ScalingGroup.get_wsproxy_version", since=V6_FILTER)
         params = {} if group is None else {"group": _group("group", group)}
         response = yield Request("GET", f"/scaling-groups/{segment(name, 'name')}/wsproxy-version", params=params)
         return expect_object(response, shape=WSProxyVersion)
@@ -239,7 +233,7 @@ class ScalingGroup(BaseFunction[M]):
             wsproxy_addr=wsproxy_addr,
             wsproxy_api_token=wsproxy_api_token,
         )
-        require_arguments(cls.session.api_version, SINCE, props, "ScalingGroup.create")
+        cls.server.generation.require_arguments("ScalingGroup.create", props, SINCE)
         checked_name = Variable("String!", text("name", name))
         result = returning("scaling_group", chosen(fields, CREATE_FIELDS), SCALING_GROUP)
         return (
@@ -307,7 +301,7 @@ class ScalingGroup(BaseFunction[M]):
             wsproxy_addr=wsproxy_addr,
             wsproxy_api_token=wsproxy_api_token,
         )
-        require_arguments(cls.session.api_version, SINCE, props, "ScalingGroup.update")
+        cls.server.generation.require_arguments("ScalingGroup.update", props, SINCE)
         arguments = {
             "name": Variable("String!", text("name", name)),
             "props": Variable("ModifyScalingGroupInput!", checked(CHECKS, **props)),

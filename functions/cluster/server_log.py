@@ -19,7 +19,7 @@ from typing import Any, Final
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function
 from ai.backend.client.functions.cluster.replies import LogEntry, LogPage
-from ai.backend.client.functions.toolkit.generations import V5, require_version
+from ai.backend.client.functions.toolkit.generations import V5
 from ai.backend.client.functions.toolkit.inputs import (
     choice,
     flag,
@@ -62,7 +62,7 @@ class ServerLog(BaseFunction[M]):
 
         Idempotent. ``GET /logs/error`` with a query.
         """
-        require_version(cls.session.api_version, V5, "ServerLog.list")
+        cls.server.generation.require("ServerLog.list", since=V5)
         return (yield from _fetch(mark_read, page_size, page_no))
 
     @api_page_function
@@ -86,7 +86,7 @@ class ServerLog(BaseFunction[M]):
 
         Idempotent. ``GET /logs/error`` with a query.
         """
-        require_version(cls.session.api_version, V5, "ServerLog.paginated_list")
+        cls.server.generation.require("ServerLog.paginated_list", since=V5)
         skipped = whole("page_offset", page_offset) % whole("page_size", page_size, 1, MAX_PAGE_SIZE)
         page = yield from _fetch(mark_read, page_size, page_offset // page_size + 1)
         entries: Any = field(page, "logs")
@@ -126,7 +126,7 @@ class ServerLog(BaseFunction[M]):
 
         Not idempotent. ``POST /logs/error``.
         """
-        require_version(cls.session.api_version, V5, "ServerLog.append")
+        cls.server.generation.require("ServerLog.append", since=V5)
         body = {
             "severity": choice("severity", severity, SEVERITIES),
             "source": text("source", source),
@@ -159,7 +159,7 @@ class ServerLog(BaseFunction[M]):
 
         Idempotent. ``POST /logs/error/{id}/clear``.
         """
-        require_version(cls.session.api_version, V5, "ServerLog.clear")
+        cls.server.generation.require("ServerLog.clear", since=V5)
         path = f"/logs/error/{uuid_text('log_id', log_id)}/clear"
         response = yield Request("POST", path, idempotent=True)
         return expect_object(response, shape=Success)

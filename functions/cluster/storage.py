@@ -21,7 +21,7 @@ from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_
 from ai.backend.client.functions.cluster.replies import QuotaScopeResult
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import QUOTA_SCOPE, STORAGE, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import V6, V7, require_version
+from ai.backend.client.functions.toolkit.generations import V6, V7
 from ai.backend.client.functions.toolkit.graphql import Row, Variable, returning
 from ai.backend.client.functions.toolkit.inputs import matching, text, whole
 from ai.backend.client.functions.toolkit.pages import PaginatedResult, api_page_function
@@ -68,12 +68,12 @@ class Storage(BaseFunction[M]):
 
         Idempotent. GraphQL ``storage_volume_list``.
         """
-        version = cls.session.api_version
-        require_version(version, V6, "Storage.paginated_list")
+        generation = cls.server.generation
+        generation.require("Storage.paginated_list", since=V6)
         text("status", status)
         return (
             yield from graphql.select_page(
-                version,
+                generation,
                 "storage_volume_list",
                 chosen(fields, PAGE_FIELDS),
                 {},
@@ -103,7 +103,7 @@ class Storage(BaseFunction[M]):
 
         Idempotent. GraphQL ``storage_volume``.
         """
-        require_version(cls.session.api_version, V6, "Storage.detail")
+        cls.server.generation.require("Storage.detail", since=V6)
         arguments = {"id": Variable("String", text("vfolder_host", vfolder_host))}
         return (yield from graphql.select_object("storage_volume", chosen(fields, DETAIL_FIELDS), arguments, STORAGE))
 
@@ -134,7 +134,7 @@ class QuotaScope(BaseFunction[M]):
 
         Idempotent. GraphQL ``quota_scope``.
         """
-        require_version(cls.session.api_version, V7, "QuotaScope.detail")
+        cls.server.generation.require("QuotaScope.detail", since=V7)
         arguments = _scope(storage_host_name, quota_scope_id)
         return (yield from graphql.select_object("quota_scope", chosen(fields, QUOTA_FIELDS), arguments, QUOTA_SCOPE))
 
@@ -160,7 +160,7 @@ class QuotaScope(BaseFunction[M]):
 
         Repeatable, but not repeated by itself. GraphQL ``set_quota_scope``.
         """
-        require_version(cls.session.api_version, V7, "QuotaScope.set")
+        cls.server.generation.require("QuotaScope.set", since=V7)
         limit = {"hard_limit_bytes": whole("hard_limit_bytes", hard_limit_bytes)}
         arguments = {
             **_scope(storage_host_name, quota_scope_id),
@@ -187,7 +187,7 @@ class QuotaScope(BaseFunction[M]):
 
         Repeatable, but not repeated by itself. GraphQL ``unset_quota_scope``.
         """
-        require_version(cls.session.api_version, V7, "QuotaScope.unset")
+        cls.server.generation.require("QuotaScope.unset", since=V7)
         return (yield from _change("unset_quota_scope", _scope(storage_host_name, quota_scope_id), fields))
 
 

@@ -10,7 +10,7 @@ commit                   POST P/commit                  filename                
 get_commit_status        GET P/commit                                                            v6.20230315
 =======================  =============================  =======================================  ===========
 
-``P`` is ``/session/{name}``.
+``P`` is ``/session/{name}``. From 26.3 on what shutdown_service and commit say is in the query.
 """
 
 from __future__ import annotations
@@ -24,13 +24,7 @@ from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.compute.creation import HOLD_UNLIMITED
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.compute.replies import Commit, CommitStatus, DirectAccess, ServiceAccess
-from ai.backend.client.functions.toolkit.generations import (
-    V5,
-    V6_DEPENDENCIES,
-    V6_FILTER,
-    V6_LOWER_CASE,
-    require_version,
-)
+from ai.backend.client.functions.toolkit.generations import V5, V6_DEPENDENCIES, V6_FILTER, V6_LOWER_CASE, in_query
 from ai.backend.client.functions.toolkit.inputs import given, optional, secret, text
 from ai.backend.client.functions.toolkit.inputs import port as port_number
 from ai.backend.client.functions.toolkit.reading import expect_object
@@ -66,10 +60,10 @@ def start_service(
 
     Not idempotent. ``POST P/start-service``.
     """
-    version = kernel.session.api_version
+    generation = kernel.server.generation
     if login_session_token is not None:
-        require_version(version, V6_DEPENDENCIES, "the argument login_session_token of start_service")
-    require_version(version, V6_FILTER, "start_service")
+        generation.require("the argument login_session_token of start_service", since=V6_DEPENDENCIES)
+    generation.require("start_service", since=V6_FILTER)
     text("app", app)
     body = given(
         app=app,
@@ -96,9 +90,9 @@ def shutdown_service(kernel: SessionIdentity[Any], service_name: str) -> Recipe[
 
     Not idempotent. ``POST P/shutdown-service``.
     """
-    require_version(kernel.session.api_version, V5, "shutdown_service")
-    body = {"service_name": text("service_name", service_name)}
-    yield request_about(kernel, "POST", "/shutdown-service", json=body, for_owner=False)
+    kernel.server.generation.require("shutdown_service", since=V5)
+    place = in_query(kernel.server.generation, {"service_name": text("service_name", service_name)})
+    yield request_about(kernel, "POST", "/shutdown-service", for_owner=False, **place)
 
 
 def get_direct_access_info(kernel: SessionIdentity[Any]) -> Recipe[DirectAccess]:
@@ -113,7 +107,7 @@ def get_direct_access_info(kernel: SessionIdentity[Any]) -> Recipe[DirectAccess]
 
     Idempotent. ``GET P/direct-access-info``; the server ignores ``owner_access_key`` here.
     """
-    require_version(kernel.session.api_version, V6_LOWER_CASE, "get_direct_access_info")
+    kernel.server.generation.require("get_direct_access_info", since=V6_LOWER_CASE)
     response = yield request_about(kernel, "GET", "/direct-access-info")
     return expect_object(response, shape=DirectAccess)
 
@@ -136,9 +130,11 @@ def commit(kernel: SessionIdentity[Any], filename: str | None = None) -> Recipe[
 
     Not idempotent; the server may take minutes. ``POST P/commit``.
     """
-    require_version(kernel.session.api_version, V6_LOWER_CASE, "commit")
-    options: dict[str, Any] = {} if filename is None else {"json": {"filename": text("filename", filename)}}
-    response = yield request_about(kernel, "POST", "/commit", hold=HOLD_UNLIMITED, for_owner=False, **options)
+    kernel.server.generation.require("commit", since=V6_LOWER_CASE)
+    place: dict[str, Any] = {}
+    if filename is not None:
+        place = in_query(kernel.server.generation, {"filename": text("filename", filename)})
+    response = yield request_about(kernel, "POST", "/commit", hold=HOLD_UNLIMITED, for_owner=False, **place)
     return expect_object(response, shape=Commit)
 
 
@@ -155,7 +151,7 @@ def get_commit_status(kernel: SessionIdentity[Any]) -> Recipe[CommitStatus]:
 
     Idempotent. ``GET P/commit``.
     """
-    require_version(kernel.session.api_version, V6_LOWER_CASE, "get_commit_status")
+    kernel.server.generation.require("get_commit_status", since=V6_LOWER_CASE)
     response = yield request_about(kernel, "GET", "/commit", for_owner=False)
     return expect_object(response, shape=CommitStatus)
 

@@ -22,7 +22,7 @@ from ai.backend.client.functions.toolkit.generations import (
     V6,
     V6_DEPENDENCIES,
     V6_FILTER,
-    require_version,
+    Generation,
 )
 from ai.backend.client.functions.toolkit.inputs import (
     choice,
@@ -199,11 +199,11 @@ def hold_seconds(max_wait: int | None, enqueue_only: bool | None) -> float | Non
     return max_wait + HOLD_MARGIN if max_wait else HOLD_UNLIMITED
 
 
-def create_body(version: ApiVersion, spec: SessionSpec) -> dict[str, Any]:
+def create_body(generation: Generation, spec: SessionSpec) -> dict[str, Any]:
     """Spell a specification for one version.
 
     Args:
-        version: The negotiated version.
+        generation: How the server is spoken to.
         spec: What the caller asked for.
 
     Returns:
@@ -215,18 +215,18 @@ def create_body(version: ApiVersion, spec: SessionSpec) -> dict[str, Any]:
     """
     values = _checked(spec)
     for argument, needed in SINCE.items():
-        if argument in values and version < needed:
+        if argument in values and not generation.has(needed):
             if values[argument] != ALWAYS_MEANT.get(argument):
-                require_version(version, needed, f"the argument {argument} of the create call")
+                generation.require(f"the argument {argument} of the create call", since=needed)
             del values[argument]
-    return _body_v4(version, spec.name, values) if version < V5 else _body_v5(version, spec, values)
+    return _body_v4(generation, spec.name, values) if not generation.has(V5) else _body_v5(generation, spec, values)
 
 
-def _body_v4(version: ApiVersion, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _body_v4(generation: Generation, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "tag": values.get("tag"),
-        get_naming(version, "name_arg"): name,
-        "image" if version >= V4_IMAGE else "lang": values["image"],
+        get_naming(generation.version, "name_arg"): name,
+        "image" if generation.has(V4_IMAGE) else "lang": values["image"],
         "config": {
             "mounts": values.get("mounts") or [],
             "environ": values.get("envs"),
@@ -236,7 +236,7 @@ def _body_v4(version: ApiVersion, name: str, values: Mapping[str, Any]) -> dict[
             "scalingGroup": values.get("scaling_group"),
         },
     }
-    if version >= V4_OWNER:
+    if generation.has(V4_OWNER):
         body |= {
             "owner_access_key": values.get("owner_access_key"),
             "domain": values.get("domain_name"),
@@ -250,14 +250,14 @@ def _body_v4(version: ApiVersion, name: str, values: Mapping[str, Any]) -> dict[
     return body
 
 
-def _body_v5(version: ApiVersion, spec: SessionSpec, values: Mapping[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {get_naming(version, "name_arg"): spec.name}
+def _body_v5(generation: Generation, spec: SessionSpec, values: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = {get_naming(generation.version, "name_arg"): spec.name}
     body |= {key: values[argument] for argument, key in ROOT_KEYS.items() if argument in values}
     config = {key: values[argument] for argument, key in CONFIG_KEYS.items() if argument in values}
     if "no_reuse" in values:
         body["reuseIfExists"] = not values["no_reuse"]
     if "cluster_size" in values:
-        (body if version >= V6 else config)["clusterSize"] = values["cluster_size"]
+        (body if generation.has(V6) else config)["clusterSize"] = values["cluster_size"]
     body["config"] = config
     return body
 

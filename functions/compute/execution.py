@@ -1,6 +1,6 @@
 """How code is run, over HTTP and over WebSockets: bodies of execute and complete calls, and the statuses of results.
 
-They are the same on every protocol generation. What a result's status means::
+What a result's status means, on every protocol generation::
 
     continued, clean-finished, build-finished    the run goes on by itself
     waiting-input                                it goes on when it gets a line of input
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ai.backend.client.exceptions import BackendClientError, InvalidArgument, type_of
+from ai.backend.client.functions.toolkit.generations import Generation
 
 CODE_MODES: Final = ("query", "continue", "input")
 CONTINUING_MODES: Final = ("continue", "input")
@@ -56,10 +57,12 @@ def check_mode(mode: object) -> None:
         raise InvalidArgument("mode", mode, f"Invalid execution mode: {mode}; must be one of {', '.join(MODES)}")
 
 
-def run_body(run_id: str | None, code: str | None, mode: str, opts: Mapping[str, Any] | None) -> dict[str, Any]:
+def run_body(
+    generation: Generation, run_id: str | None, code: str | None, mode: str, opts: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The body of one step of a run, in any mode but ``complete``.
 
-    ``runId`` is always there; null starts a run, but the server takes no null to continue one.
+    The run's id is always there; null starts a run, but the server takes no null to continue one.
 
     Raises:
         InvalidArgument: No code, no run to continue, or unknown options.
@@ -68,11 +71,22 @@ def run_body(run_id: str | None, code: str | None, mode: str, opts: Mapping[str,
         raise InvalidArgument("run_id", run_id, "must be the runId of the result before, or None for a new run")
     if mode in CONTINUING_MODES and run_id is None:
         raise InvalidArgument("run_id", run_id, f"must be the runId of the result before in mode {mode!r}")
-    if mode == "batch":
-        options = _options(opts, BATCH_OPTIONS)
-        options["buildLog"] = bool(options["buildLog"])
-        return {"mode": mode, "code": code or "", "runId": run_id, "options": options}
-    return {"mode": mode, "code": _code(code), "runId": run_id}
+    content = code_and_options(code, mode, opts)
+    named = {"runId": run_id, "run_id": run_id} if generation.names_run_id else {"runId": run_id}
+    return {"mode": mode, "code": content.pop("code"), **named, **content}
+
+
+def code_and_options(code: str | None, mode: str, opts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What to run: the code, and the options of a batch.
+
+    Raises:
+        InvalidArgument: No code, or unknown options.
+    """
+    if mode != "batch":
+        return {"code": _code(code)}
+    options = _options(opts, BATCH_OPTIONS)
+    options["buildLog"] = bool(options["buildLog"])
+    return {"code": code or "", "options": options}
 
 
 def complete_body(code: str | None, opts: Mapping[str, Any] | None) -> dict[str, Any]:

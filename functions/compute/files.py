@@ -14,7 +14,7 @@ list_files         GET P/files                     ``{"path": path}``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
@@ -25,13 +25,14 @@ from ai.backend.client.functions.compute.archive import MAX_BYTES, unpack_reply
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.compute.replies import FileNames, SessionFiles
 from ai.backend.client.functions.compute.upload import MAX_FILES, SmallFile, path_list, read_files
+from ai.backend.client.functions.toolkit.generations import in_query
 from ai.backend.client.functions.toolkit.inputs import flag
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.transfer.form import FormSource
 from ai.backend.client.functions.transfer.paths import PathLike, local_path, path_text
 from ai.backend.client.functions.transfer.progress import Meter, ProgressHook, RunCallback, progress_hook, with_meter
 from ai.backend.client.functions.transfer.sources import BytesSource
-from ai.backend.client.request import AttachedFile, Response
+from ai.backend.client.request import AttachedFile, Request, Response
 from ai.backend.client.transfer import Head, Poured, Transfer
 
 MAX_DOWNLOADS: Final = 5
@@ -129,7 +130,8 @@ def download(
         BackendClientError: ``dest`` cannot be written.
         BackendAPIError: 404 for an unknown session, 400 or 500 for an unknown file.
 
-    Idempotent. ``GET P/download`` with body ``{"files": [...]}``; the server ignores ``owner_access_key`` here.
+    Idempotent. ``GET P/download`` with body ``{"files": [...]}``, from manager 24.03 on ``POST``, from 26.3 on with
+    query ``files``; the server ignores ``owner_access_key`` here.
     """
     paths = [path_text("files", path) for path in path_list("files", files, MAX_DOWNLOADS)]
     names = [PurePosixPath(path).name for path in paths]
@@ -141,10 +143,17 @@ def download(
     if show or hook is not None:
         archive = yield from with_meter(show, hook, "Downloading", partial(_download_metered, kernel, paths))
     else:
-        response = yield request_about(kernel, "GET", "/download", json={"files": paths})
+        response = yield _downloading(kernel, "/download", {"files": paths})
         archive = Archive(response.status, response.headers.get("Content-Type", ""), response.content)
     unpacked = yield Offload(unpack_reply, archive.content_type, archive.body, len(paths), target, archive.status)
     return {"file_names": unpacked}
+
+
+def _downloading(kernel: SessionIdentity[Any], suffix: str, what: Mapping[str, Any], **options: Any) -> Request:
+    """The request for files: ``GET``, from 24.03 on ``POST``."""
+    generation = kernel.server.generation
+    method = "POST" if generation.downloads_by_post else "GET"
+    return request_about(kernel, method, suffix, idempotent=True, **in_query(generation, what), **options)
 
 
 class Archive(NamedTuple):
@@ -173,8 +182,8 @@ def _download_metered(kernel: SessionIdentity[Any], paths: Sequence[str], meter:
         progress.expect(length)
         tell(count, run)
 
-    poured: Poured = yield request_about(
-        kernel, "GET", "/download", kind=Transfer, json={"files": paths}, sink=collect, piece=PIECE, on_bytes=moved
+    poured: Poured = yield _downloading(
+        kernel, "/download", {"files": paths}, kind=Transfer, sink=collect, piece=PIECE, on_bytes=moved
     )
     archive: Archive = poured.value
     return archive
@@ -194,10 +203,10 @@ def download_single(kernel: SessionIdentity[Any], file: PathLike) -> Recipe[byte
         InvalidArgument: It is no path.
         BackendAPIError: 404 for an unknown session, 400 or 500 for an unknown file.
 
-    Idempotent. ``GET P/download_single`` with body ``{"file": path}``; the server ignores ``owner_access_key``
-    here.
+    Idempotent. ``GET P/download_single`` with body ``{"file": path}``, from manager 24.03 on ``POST``, from 26.3 on
+    with query ``file``; the server ignores ``owner_access_key`` here.
     """
-    response = yield request_about(kernel, "GET", "/download_single", json={"file": path_text("file", file)})
+    response = yield _downloading(kernel, "/download_single", {"file": path_text("file", file)})
     content: bytes = response.content
     return content
 
@@ -217,8 +226,9 @@ def list_files(kernel: SessionIdentity[Any], path: PathLike = ".") -> Recipe[Ses
         InvalidArgument: It is no path.
         BackendAPIError: 404 for an unknown session.
 
-    Idempotent. ``GET P/files`` with body ``{"path": path}``. From v6 on the server ignores ``owner_access_key``
-    here.
+    Idempotent. ``GET P/files`` with body ``{"path": path}``, from manager 26.3 on with query ``path``. From v6 on the
+    server ignores ``owner_access_key`` here.
     """
-    response = yield request_about(kernel, "GET", "/files", json={"path": path_text("path", path)})
+    place = in_query(kernel.server.generation, {"path": path_text("path", path)})
+    response = yield request_about(kernel, "GET", "/files", **place)
     return expect_object(response, shape=SessionFiles)

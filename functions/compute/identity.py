@@ -9,10 +9,10 @@ from typing import Any, Self
 from ai.backend.client._checks import plain
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import BaseFunction, M
-from ai.backend.client.functions.toolkit.generations import V5, require_version
+from ai.backend.client.functions.toolkit.generations import V5, Generation
 from ai.backend.client.functions.toolkit.inputs import either, optional, text
 from ai.backend.client.request import Request, segment
-from ai.backend.client.versioning import ApiVersion, get_id_or_name, get_naming
+from ai.backend.client.versioning import get_id_or_name, get_naming
 
 
 class SessionIdentity(BaseFunction[M]):
@@ -66,7 +66,7 @@ class SessionIdentity(BaseFunction[M]):
 
     def _identity(self) -> Self:
         """Another object for the same session: what a stream keeps, so that the stream can be kept on this one."""
-        twin = object.__new__(type(self))
+        twin = type(self).__new__(type(self))  # of the session of the `with` block, if this one has none
         twin.kernel_id, twin.id, twin.owner_access_key = self.kernel_id, self.id, self.owner_access_key
         return twin
 
@@ -114,7 +114,7 @@ def request_about(
     suffix: str = "",
     *,
     among_ended: bool = False,
-    params: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
     for_owner: bool = True,
     area: str = "",
     kind: type[Request] = Request,
@@ -142,16 +142,16 @@ def request_about(
         query["owner_access_key"] = kernel.owner_access_key
     if query:
         options["params"] = query
-    version = kernel.session.api_version
-    reference = segment(_reference(version, kernel, among_ended))
-    return kind(method, f"{area}/{get_naming(version, 'path')}/{reference}{suffix}", **options)
+    generation = kernel.server.generation
+    reference = segment(_reference(generation, kernel, among_ended))
+    return kind(method, f"{area}/{get_naming(generation.version, 'path')}/{reference}{suffix}", **options)
 
 
-def _reference(version: ApiVersion, kernel: SessionIdentity[Any], among_ended: bool) -> str:
+def _reference(generation: Generation, kernel: SessionIdentity[Any], among_ended: bool) -> str:
     if kernel.kernel_id is None:
-        require_version(version, V5, "addressing a session by its UUID")
+        generation.require("addressing a session by its UUID", since=V5)
         return str(kernel.id)
-    return get_id_or_name(version, kernel) if among_ended else kernel.kernel_id
+    return get_id_or_name(generation.version, kernel) if among_ended else kernel.kernel_id
 
 
 def session_uuid(argument: str, value: object) -> uuid.UUID:

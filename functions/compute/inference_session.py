@@ -14,7 +14,7 @@ from ai.backend.client.functions.compute import records
 from ai.backend.client.functions.compute.identity import SessionIdentity
 from ai.backend.client.functions.compute.kernel import Kernel
 from ai.backend.client.functions.toolkit.fields import Fields
-from ai.backend.client.functions.toolkit.generations import V6_FILTER, require_version
+from ai.backend.client.functions.toolkit.generations import V6_FILTER
 from ai.backend.client.functions.toolkit.inputs import optional, text
 from ai.backend.client.functions.toolkit.pages import PaginatedResult, api_page_function
 
@@ -57,7 +57,7 @@ def paginated_list(
 
     Idempotent. GraphQL ``compute_session_list`` with filter ``type == "INFERENCE"``.
     """
-    require_version(cls.session.api_version, V6_FILTER, "a list of inference sessions")
+    cls.server.generation.require("a list of inference sessions", since=V6_FILTER)
     condition = '(type == "INFERENCE")'
     if optional(text, "filter", filter) is not None:
         condition = f"({filter}) & {condition}"

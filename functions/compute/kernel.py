@@ -44,7 +44,7 @@ from ai.backend.client.functions.compute.execution import check_mode, complete_b
 from ai.backend.client.functions.compute.identity import request_about
 from ai.backend.client.functions.compute.replies import Completions, RunStep
 from ai.backend.client.functions.compute.streams import KernelStreams
-from ai.backend.client.functions.toolkit.generations import V5, V6_FILTER, V6_LOWER_CASE, require_version
+from ai.backend.client.functions.toolkit.generations import RESTART, V5, V6_FILTER, V6_LOWER_CASE, in_body
 from ai.backend.client.functions.toolkit.inputs import either
 from ai.backend.client.functions.toolkit.pages import api_page_function
 from ai.backend.client.functions.toolkit.reading import expect_object, field
@@ -155,7 +155,7 @@ class Kernel(KernelStreams[M]):
         server may hold the answer for ``max_wait`` seconds. ``POST /kernel/create`` up to v4, ``POST /session`` from v5
         on.
         """
-        version, config = cls.session.api_version, cls.session.config
+        generation, config = cls.server.generation, cls.server.config
         spec = SessionSpec(
             name=chosen_name(client_token, name),
             image=image,
@@ -184,8 +184,8 @@ class Kernel(KernelStreams[M]):
             architecture=architecture,
             assign_agent=assign_agent,
         )
-        path = "/kernel/create" if version < V5 else "/session"
-        response = yield _create_request(path, create_body(version, spec), spec)
+        path = "/kernel/create" if not generation.has(V5) else "/session"
+        response = yield _create_request(path, create_body(generation, spec), spec)
         return _created(cls, spec, response)
 
     @api_factory
@@ -261,8 +261,8 @@ class Kernel(KernelStreams[M]):
 
         Idempotent unless ``no_reuse``. ``POST /session/_/create-from-template``.
         """
-        version = cls.session.api_version
-        require_version(version, V5, "create_from_template")
+        generation = cls.server.generation
+        generation.require("create_from_template", since=V5)
         if template_id is None:
             raise InvalidArgument("template_id", template_id, "must be a UUID")
         spec = SessionSpec(
@@ -273,7 +273,7 @@ class Kernel(KernelStreams[M]):
             enqueue_only=enqueue_only,
             max_wait=max_wait,
             no_reuse=no_reuse,
-            mounts=None if mounts is None else _with_configured(mounts, cls.session.config.vfolder_mounts),
+            mounts=None if mounts is None else _with_configured(mounts, cls.server.config.vfolder_mounts),
             mount_map=mount_map,
             envs=envs,
             startup_command=startup_command,
@@ -291,7 +291,7 @@ class Kernel(KernelStreams[M]):
             dependencies=dependencies,
             callback_url=callback_url,
         )
-        response = yield _create_request("/session/_/create-from-template", create_body(version, spec), spec)
+        response = yield _create_request("/session/_/create-from-template", create_body(generation, spec), spec)
         return _created(cls, spec, response)
 
     @api_function
@@ -317,7 +317,7 @@ class Kernel(KernelStreams[M]):
         if forced:
             params["forced"] = "true"
         if recursive:
-            require_version(self.session.api_version, V6_LOWER_CASE, "destroy(recursive=True)")
+            self.server.generation.require("destroy(recursive=True)", since=V6_LOWER_CASE)
             params["recursive"] = "true"
         response = yield request_about(self, "DELETE", params=params, hold=HOLD_UNLIMITED)
         return response.json() if response.status == 200 else None
@@ -327,10 +327,12 @@ class Kernel(KernelStreams[M]):
         """Restart the session's containers; files in them are kept, running code is lost.
 
         Raises:
+            BackendAPIVersionError: The server's release is 26.4 or later.
             BackendAPIError: 404 for an unknown session.
 
         Not idempotent; the server may take minutes. ``PATCH P``, honours ``owner_access_key``.
         """
+        self.server.generation.require("restart", gone=RESTART)
         yield request_about(self, "PATCH", hold=HOLD_UNLIMITED)
 
     @api_function
@@ -346,11 +348,12 @@ class Kernel(KernelStreams[M]):
             BackendAPIVersionError: The server is older than v6.20210815.
             BackendAPIError: 400 when the session is not running, 404 when it is unknown.
 
-        Not idempotent. ``POST P/rename`` with query ``name``, with the UUID in place of the old name where it is known.
+        Not idempotent. ``POST P/rename`` with query ``name`` (from 26.3 on in the body), with the UUID in place of the
+        old name where it is known.
         """
-        require_version(self.session.api_version, V6_FILTER, "rename")
-        params = {"name": check_name("new_id", new_id)}
-        yield request_about(self, "POST", "/rename", params=params, among_ended=True, for_owner=False)
+        self.server.generation.require("rename", since=V6_FILTER)
+        place = in_body(self.server.generation, {"name": check_name("new_id", new_id)})
+        yield request_about(self, "POST", "/rename", among_ended=True, for_owner=False, **place)
         self.kernel_id = new_id
 
     @api_function
@@ -389,7 +392,8 @@ class Kernel(KernelStreams[M]):
         if mode == "complete":
             response = yield request_about(self, "POST", "/complete", json=complete_body(code, opts), idempotent=True)
         else:
-            response = yield request_about(self, "POST", json=run_body(run_id, code, mode, opts))
+            body = run_body(self.server.generation, run_id, code, mode, opts)
+            response = yield request_about(self, "POST", json=body)
         return expect_object(response, "result", shape=RunStep)
 
     @api_function
@@ -461,7 +465,7 @@ def _create_request(path: str, body: dict[str, Any], spec: SessionSpec) -> Reque
 def _created(cls: Any, spec: SessionSpec, response: Response) -> Any:
     """The object for a create call's answer. Up to v4 the server repeats the name only; later ones add a UUID."""
     reply = expect_object(response)
-    if cls.session.api_version < V5:
+    if not cls.server.generation.has(V5):
         kernel = cls(spec.name, spec.owner_access_key)
     else:
         session_id = field(reply, "sessionId", response)

@@ -28,7 +28,7 @@ from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import COMPUTE_SESSION, CONTAINER, Fields, chosen
-from ai.backend.client.functions.toolkit.generations import V5, V6_LOWER_CASE, V7, require_version
+from ai.backend.client.functions.toolkit.generations import V5, V6_LOWER_CASE, V7
 from ai.backend.client.functions.toolkit.graphql import Variable
 from ai.backend.client.functions.toolkit.inputs import choices, optional, text, uuid_text
 from ai.backend.client.functions.toolkit.pages import PaginatedResult
@@ -91,7 +91,7 @@ def get_dependency_graph(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]
     Idempotent. ``GET P/dependency-graph``, with the UUID in place of the name where it is known; the server ignores
     ``owner_access_key`` here.
     """
-    require_version(kernel.session.api_version, V7, "get_dependency_graph")
+    kernel.server.generation.require("get_dependency_graph", since=V7)
     response = yield request_about(kernel, "GET", "/dependency-graph", among_ended=True)
     return expect_object(response)
 
@@ -109,7 +109,7 @@ def get_abusing_report(kernel: SessionIdentity[Any]) -> Recipe[dict[str, Any]]:
 
     Idempotent. ``GET P/abusing-report``.
     """
-    require_version(kernel.session.api_version, V6_LOWER_CASE, "get_abusing_report")
+    kernel.server.generation.require("get_abusing_report", since=V6_LOWER_CASE)
     response = yield request_about(kernel, "GET", "/abusing-report", for_owner=False)
     return expect_object(response)
 
@@ -129,7 +129,7 @@ def get_status_history(kernel: SessionIdentity[Any]) -> Recipe[dict[str, str]]:
     client asks for). If only the name is known, ``GET /session/_/match`` finds the UUID: that of the newest session
     of this name.
     """
-    require_version(kernel.session.api_version, V6_LOWER_CASE, "get_status_history")
+    kernel.server.generation.require("get_status_history", since=V6_LOWER_CASE)
     session_id = kernel.id
     if session_id is None:
         if kernel.owner_access_key is not None:
@@ -158,7 +158,7 @@ def match(cls: type[SessionIdentity[Any]], id_or_name: str) -> Recipe[dict[str, 
 
     Idempotent. ``GET /session/_/match`` with query ``id``.
     """
-    require_version(cls.session.api_version, V5, "match")
+    cls.server.generation.require("match", since=V5)
     response = yield _match_request(text("id_or_name", id_or_name))
     return expect_object(response)
 
@@ -201,12 +201,12 @@ def paginated_list(
 
     Idempotent. GraphQL ``compute_session_list``.
     """
-    version = cls.session.api_version
+    generation = cls.server.generation
     return (
         yield from graphql.select_page(
-            version,
+            generation,
             "compute_session_list",
-            chosen(fields, LIST_FIELDS if version >= V5 else LIST_FIELDS_V4),
+            chosen(fields, LIST_FIELDS if generation.has(V5) else LIST_FIELDS_V4),
             {
                 "domain_name": Variable("String", optional(text, "domain_name", domain_name)),
                 "group_id": Variable("String", optional(uuid_text, "group_id", group_id)),
@@ -254,11 +254,11 @@ def paginated_containers(
 
     Idempotent. GraphQL ``compute_container_list``.
     """
-    version = cls.session.api_version
-    require_version(version, V5, "paginated_containers")
+    generation = cls.server.generation
+    generation.require("paginated_containers", since=V5)
     return (
         yield from graphql.select_page(
-            version,
+            generation,
             "compute_container_list",
             chosen(fields, CONTAINER_FIELDS),
             {

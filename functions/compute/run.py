@@ -150,7 +150,7 @@ def run(
     timeout = _inputs.optional(check_seconds_above_0, "timeout", timeout)
     answers = Answers(inputs)
     result = RunResult(secrets.token_hex(8))
-    progress = _Progress(run_body(result.run_id, code, mode, options))
+    progress = _Progress(run_body(kernel.server.generation, result.run_id, code, mode, options))
     limit = None if timeout is None else monotonic() + timeout
     control = _control or Control()
     if control.is_stopped:
@@ -201,7 +201,7 @@ def _take_step(kernel: SessionIdentity[Any], progress: _Progress, result: RunRes
         InvalidReply: The server's answer is no result of a run.
     """
     if progress.waiting:
-        progress.step = run_body(result.run_id, progress.answer, "input", None)
+        progress.step = run_body(kernel.server.generation, result.run_id, progress.answer, "input", None)
         progress.waiting = False
     response = yield request_about(kernel, "POST", json=progress.step, hold=STEP_HOLD)
     reply = expect_object(response, "result")
@@ -213,7 +213,7 @@ def _take_step(kernel: SessionIdentity[Any], progress: _Progress, result: RunRes
     progress.waiting = status == WAITING
     progress.over = is_over(status)
     progress.failure = given_up(reply)
-    progress.step = run_body(result.run_id, "", "continue", None)
+    progress.step = run_body(kernel.server.generation, result.run_id, "", "continue", None)
     for kind, data in items:
         result.add(kind, data)
     result.files += files
@@ -278,7 +278,7 @@ def _prompt(result: RunResult) -> str:
 
 def _wind_up_elsewhere(kernel: SessionIdentity[Any], progress: _Progress, result: RunResult) -> Recipe[None]:
     """:func:`_wind_up` for a run that crashed, perhaps in a step that it had sent: that one is not sent again."""
-    progress.step = run_body(result.run_id, "", "continue", None)
+    progress.step = run_body(kernel.server.generation, result.run_id, "", "continue", None)
     yield from _wind_up(kernel, progress, result)
 
 

@@ -40,7 +40,7 @@ from ai.backend.client.functions.compute.replies import (
 )
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import ENDPOINT, Fields
-from ai.backend.client.functions.toolkit.generations import V6_LOWER_CASE, V7, require_version
+from ai.backend.client.functions.toolkit.generations import V6_LOWER_CASE, V7
 from ai.backend.client.functions.toolkit.graphql import Variable
 from ai.backend.client.functions.toolkit.inputs import (
     choice,
@@ -146,7 +146,7 @@ class Service(BaseFunction[M]):
         _require(cls)
         return (
             yield from graphql.select_page(
-                cls.session.api_version,
+                cls.server.generation,
                 "endpoint_list",
                 FIELDS if fields is None else fields,
                 {},
@@ -249,7 +249,7 @@ class Service(BaseFunction[M]):
         _require(cls)
         if dependencies is not None:
             raise InvalidArgument("dependencies", dependencies, "cannot be given: no server takes them")
-        config = cls.session.config
+        config = cls.server.config
         body = {
             "name": f"service-{uuid.uuid4().hex[:_RANDOM_DIGITS]}"
             if service_name is None
@@ -381,7 +381,7 @@ class Service(BaseFunction[M]):
         if (duration is None) == (valid_until is None):
             raise InvalidArgument("duration", duration, "must be given, or valid_until instead")
         if valid_until is not None:
-            require_version(self.session.api_version, V7, "the argument valid_until of generate_api_token")
+            self.server.generation.require("the argument valid_until of generate_api_token", since=V7)
         body = given(
             duration=optional(text, "duration", duration), valid_until=optional(count, "valid_until", valid_until)
         )
@@ -459,7 +459,7 @@ class Service(BaseFunction[M]):
 
 
 def _require(service: Any) -> None:
-    require_version(service.session.api_version, V6_LOWER_CASE, "model services")
+    service.server.generation.require("model services", since=V6_LOWER_CASE)
 
 
 def _request(service: Service[Any], method: str, suffix: str = "", **options: Any) -> Request:

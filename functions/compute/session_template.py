@@ -23,7 +23,7 @@ from ai.backend.client._checks import plain
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_factory, api_function
 from ai.backend.client.functions.compute.replies import TemplateItem
-from ai.backend.client.functions.toolkit.generations import V5, V6, V6_FILTER, require_version
+from ai.backend.client.functions.toolkit.generations import V5, V6, V6_FILTER
 from ai.backend.client.functions.toolkit.inputs import choice, flag, given, optional, script, text, uuid_text
 from ai.backend.client.functions.toolkit.reading import expect_list, expect_object, field
 from ai.backend.client.functions.toolkit.replies import Success
@@ -98,7 +98,7 @@ class SessionTemplate(BaseFunction[M]):
         Not idempotent. ``POST /template/session``.
         """
         _require(cls)
-        config = cls.session.config
+        config = cls.server.config
         body = {
             "payload": script("template", template),
             "group_name": text("group_name", config.group if group_name is None else group_name),
@@ -184,7 +184,7 @@ class SessionTemplate(BaseFunction[M]):
         for argument, value in scope.items():
             if self.SCOPED_SINCE is None:
                 raise InvalidArgument(argument, value, "is for session templates only")
-            require_version(self.session.api_version, self.SCOPED_SINCE, "domain and group of put")
+            self.server.generation.require("domain and group of put", since=self.SCOPED_SINCE)
         body = {"payload": script("template", template), **scope, **_owner(self)}
         response = yield Request("PUT", _path(self), json=body, idempotent=True)
         return expect_object(response, shape=Success)
@@ -219,7 +219,7 @@ class ClusterTemplate(SessionTemplate[M]):
 
 
 def _require(template: Any) -> None:
-    require_version(template.session.api_version, template.SINCE, f"{template.KIND} templates")
+    template.server.generation.require(f"{template.KIND} templates", since=template.SINCE)
 
 
 def _ids(response: Response) -> list[str]:

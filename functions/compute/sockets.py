@@ -20,7 +20,7 @@ from typing import Any
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.exceptions import InvalidArgument, InvalidReply, type_of
 from ai.backend.client.functions.base import M, Recipe
-from ai.backend.client.functions.compute.execution import WAITING, given_up, is_over, run_body
+from ai.backend.client.functions.compute.execution import WAITING, code_and_options, given_up, is_over
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.streams.stream import Reading, stream_function
 from ai.backend.client.functions.streams.websocket import GracefulShutdown, WebSocketResponse, WSMessage, json_of
@@ -126,8 +126,7 @@ def execute_message(code: str, mode: str, opts: Mapping[str, Any] | None) -> str
     """
     if mode not in MODES:
         raise InvalidArgument("mode", mode, f"Invalid stream-execution mode: {mode}; must be one of {', '.join(MODES)}")
-    body = run_body(None, code, mode, opts)
-    return json.dumps({"code": body["code"], "mode": mode, "options": body.get("options", {})})
+    return json.dumps({"mode": mode, "options": {}, **code_and_options(code, mode, opts)})
 
 
 def result_of(message: WSMessage) -> dict[str, Any]:

@@ -31,12 +31,12 @@ from ai.backend.client.functions.compute import run as kernel_run
 from ai.backend.client.functions.compute.identity import SessionIdentity, request_about
 from ai.backend.client.functions.compute.sockets import StreamExecute, StreamPty, execute_message, interrupting
 from ai.backend.client.functions.streams.byte_stream import BytesSpec, ByteStream
-from ai.backend.client.functions.streams.events import EventsSpec, SSEResponse
+from ai.backend.client.functions.streams.events import EventsSpec, SSEMessage, SSEResponse
 from ai.backend.client.functions.streams.stream import NO_TYPE
 from ai.backend.client.functions.streams.tunnel import Tunnel, TunnelSpec
 from ai.backend.client.functions.streams.websocket import WebSocketSpec
 from ai.backend.client.functions.toolkit import inputs
-from ai.backend.client.functions.toolkit.generations import V5, V6, require_version
+from ai.backend.client.functions.toolkit.generations import V5, V6
 from ai.backend.client.request import Request
 from ai.backend.client.versioning import get_naming
 
@@ -71,7 +71,8 @@ class KernelStreams(SessionIdentity[M]):
             InvalidArgument: Unknown scope.
 
         When it is opened: 403 for another's ``owner_access_key`` without being an administrator.
-        ``GET /events/session`` with ``sessionId`` where the UUID is known, else ``sessionName``.
+        ``GET /events/session`` with ``sessionId`` where the UUID is known, else ``sessionName``. Managers from 26.3 on
+        answer ``sessionId`` with the events of all of the caller's sessions; those of others are dropped here.
         """
         inputs.choice("scope", scope, SCOPES)
         return self._events(scope, "listen_events")
@@ -82,7 +83,12 @@ class KernelStreams(SessionIdentity[M]):
 
     def _events(self, scope: str, function: str) -> SSEResponse[M]:
         kernel = self._identity()
-        spec = EventsSpec(function=function, actor=type(self).__name__, request=lambda: events_request(kernel, scope))
+        spec = EventsSpec(
+            function=function,
+            actor=type(self).__name__,
+            request=lambda: events_request(kernel, scope),
+            wanted=None if kernel.id is None else lambda event: is_about(kernel, event),
+        )
         return SSEResponse(session_of(self), spec)
 
     def stream_execute(
@@ -217,29 +223,29 @@ class KernelStreams(SessionIdentity[M]):
         ``/kernel/_/logs``) with query ``taskId``.
         """
         params = {"taskId": inputs.uuid_text("task_id", task_id)}
-        session = session_of(cls)
+        server = cls.server
         spec = BytesSpec(
             function="get_task_logs",
             actor=cls.__name__,
-            request=lambda: Request("GET", f"/{get_naming(session.api_version, 'path')}/_/logs", params=params),
+            request=lambda: Request("GET", f"/{get_naming(server.generation.version, 'path')}/_/logs", params=params),
             chunk_size=inputs.count("chunk_size", chunk_size),
         )
-        return ByteStream(session, spec)
+        return ByteStream(session_of(cls), spec)
 
     run = kernel_run.api_run_function(kernel_run.run)
 
 
 def events_request(kernel: SessionIdentity[Any], scope: str) -> Request:
     """The request that opens the event stream of a compute session."""
-    version = session_of(kernel).api_version
-    path = get_naming(version, "session_events_path")
+    generation = kernel.server.generation
+    path = get_naming(generation.version, "session_events_path")
     params = {}
-    if version < V6:
+    if not generation.has(V6):
         if scope != "*":
-            require_version(version, V6, "listen_events(scope=...)")
+            generation.require("listen_events(scope=...)", since=V6)
         if kernel.kernel_id is None:
-            require_version(version, V6, "listening to a session of which only the UUID is known")
-        params[get_naming(version, "event_name_arg")] = kernel.kernel_id
+            generation.require("listening to a session of which only the UUID is known", since=V6)
+        params[get_naming(generation.version, "event_name_arg")] = kernel.kernel_id
     else:
         named = {"sessionName": kernel.kernel_id} if kernel.id is None else {"sessionId": str(kernel.id)}
         params.update(named, scope=scope)
@@ -248,9 +254,20 @@ def events_request(kernel: SessionIdentity[Any], scope: str) -> Request:
     return Request("GET", path, params=params, content_type=NO_TYPE)
 
 
+def is_about(kernel: SessionIdentity[Any], event: SSEMessage) -> bool:
+    """Whether an event is of a session of which the UUID is known, and not of another one of the caller's."""
+    if not kernel.server.generation.mixes_events:
+        return True
+    try:
+        told = json.loads(event.data)
+    except (ValueError, RecursionError):
+        return True
+    return not isinstance(told, dict) or told.get("sessionId") in (None, str(kernel.id))
+
+
 def app_info(kernel: SessionIdentity[Any]) -> Recipe[list[dict[str, Any]]]:
     """See :meth:`KernelStreams.stream_app_info`."""
-    require_version(kernel.session.api_version, V5, "stream_app_info")
+    kernel.server.generation.require("stream_app_info", since=V5)
     response = yield request_about(kernel, "GET", "/apps", area="/stream")
     apps = response.json()
     if not isinstance(apps, list):
@@ -260,7 +277,7 @@ def app_info(kernel: SessionIdentity[Any]) -> Recipe[list[dict[str, Any]]]:
 
 def _check_app(kernel: SessionIdentity[Any], app: str) -> Recipe[None]:
     """Refuse a service that the session does not have, where the server can tell."""
-    if kernel.session.api_version < V5:
+    if not kernel.server.generation.has(V5):
         return
     names = [one.get("name") for one in (yield from app_info(kernel)) if isinstance(one, dict)]
     if not names:

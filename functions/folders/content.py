@@ -23,7 +23,7 @@ from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import M, Recipe, api_function
 from ai.backend.client.functions.folders.identity import FolderIdentity
 from ai.backend.client.functions.folders.replies import FolderFiles
-from ai.backend.client.functions.toolkit.generations import V6, V6_DEPENDENCIES, require_version
+from ai.backend.client.functions.toolkit.generations import V6, V6_DEPENDENCIES
 from ai.backend.client.functions.toolkit.inputs import flag, items, text
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.transfer.paths import PathLike, path_text
@@ -54,10 +54,10 @@ class FolderContent(FolderIdentity[M]):
         """
         body: dict[str, Any] = {"path": path_text("path", path)}
         flags = {"parents": flag("parents", parents), "exist_ok": flag("exist_ok", exist_ok)}
-        if self.session.api_version >= V6:
+        if self.server.generation.has(V6):
             body |= flags  # both, always: the server's own default is to make the directories above it
         elif exist_ok:
-            require_version(self.session.api_version, V6, "mkdir(exist_ok=True)")
+            self.server.generation.require("mkdir(exist_ok=True)", since=V6)
         response = yield Request("POST", self._path("/mkdir"), json=body, idempotent=exist_ok)
         answer: str = response.text()
         return answer
@@ -123,7 +123,7 @@ class FolderContent(FolderIdentity[M]):
 
         Not idempotent. ``POST F/move-file``.
         """
-        require_version(self.session.api_version, V6_DEPENDENCIES, "move_file")
+        self.server.generation.require("move_file", since=V6_DEPENDENCIES)
         body = {"src": path_text("src_path", src_path), "dst": path_text("dst_path", dst_path)}
         response = yield Request("POST", self._path("/move-file"), json=body)
         return expect_object(response)

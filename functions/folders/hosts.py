@@ -38,7 +38,7 @@ from ai.backend.client.functions.folders.replies import (
     HostList,
     MountOutcome,
 )
-from ai.backend.client.functions.toolkit.generations import V6, V6_FILTER, V6_LOWER_CASE, require_version
+from ai.backend.client.functions.toolkit.generations import V6, V6_FILTER, V6_LOWER_CASE
 from ai.backend.client.functions.toolkit.inputs import flag, given, optional, text, uuid_text, whole
 from ai.backend.client.functions.toolkit.reading import expect_list, expect_object
 from ai.backend.client.request import Request
@@ -94,7 +94,7 @@ class FolderHosts(FolderIdentity[M]):
 
         Idempotent. ``GET /folders/_/perf-metric`` with query ``folder_host``.
         """
-        require_version(cls.session.api_version, V6, "get_performance_metric")
+        cls.server.generation.require("get_performance_metric", since=V6)
         params = {"folder_host": text("folder_host", folder_host)}
         response = yield Request("GET", "/folders/_/perf-metric", params=params)
         return expect_object(response)
@@ -240,7 +240,7 @@ class FolderHosts(FolderIdentity[M]):
 
         Idempotent. ``GET /folders/_/quota`` with a query, since 21.03.
         """
-        require_version(cls.session.api_version, V6_FILTER, "get_quota")
+        cls.server.generation.require("get_quota", since=V6_FILTER)
         response = yield Request("GET", "/folders/_/quota", params=_folder(folder_host, id))
         return expect_object(response, shape=FolderQuota)
 
@@ -263,7 +263,7 @@ class FolderHosts(FolderIdentity[M]):
 
         Idempotent. ``POST /folders/_/quota``, since 21.03.
         """
-        require_version(cls.session.api_version, V6_FILTER, "update_quota")
+        cls.server.generation.require("update_quota", since=V6_FILTER)
         body = {**_folder(folder_host, id), "input": {"size_bytes": whole("size_bytes", size_bytes)}}
         response = yield Request("POST", "/folders/_/quota", json=body, idempotent=True)
         return expect_object(response, shape=FolderQuota)
@@ -286,9 +286,9 @@ class FolderHosts(FolderIdentity[M]):
 
         Idempotent. ``GET /folders/_/usage`` with a query, since 21.03.
         """
-        require_version(cls.session.api_version, V6_FILTER, "get_usage")
+        cls.server.generation.require("get_usage", since=V6_FILTER)
         response = yield Request("GET", "/folders/_/usage", params=_folder(folder_host, id))
-        return expect_object(response, shape=FolderUsage)
+        return expect_object(response, "data" if cls.server.generation.wraps_usage else None, shape=FolderUsage)
 
     @api_class_function
     def get_used_bytes(cls, folder_host: str, id: str | uuid.UUID) -> Recipe[FolderUsedBytes]:
@@ -308,9 +308,9 @@ class FolderHosts(FolderIdentity[M]):
 
         Idempotent. ``GET /folders/_/used-bytes`` with a query.
         """
-        require_version(cls.session.api_version, V6_LOWER_CASE, "get_used_bytes")
+        cls.server.generation.require("get_used_bytes", since=V6_LOWER_CASE)
         response = yield Request("GET", "/folders/_/used-bytes", params=_folder(folder_host, id))
-        return expect_object(response, shape=FolderUsedBytes)
+        return expect_object(response, "data" if cls.server.generation.wraps_usage else None, shape=FolderUsedBytes)
 
     @api_class_function
     def change_vfolder_ownership(cls, vfolder: str | uuid.UUID, user_email: str) -> Recipe[dict[str, Any]]:
@@ -331,7 +331,7 @@ class FolderHosts(FolderIdentity[M]):
 
         Idempotent. ``POST /folders/_/change-ownership``.
         """
-        require_version(cls.session.api_version, V6_LOWER_CASE, "change_vfolder_ownership")
+        cls.server.generation.require("change_vfolder_ownership", since=V6_LOWER_CASE)
         body = {"vfolder": uuid_text("vfolder", vfolder), "user_email": text("user_email", user_email)}
         response = yield Request("POST", "/folders/_/change-ownership", json=body, idempotent=True)
         return expect_object(response)

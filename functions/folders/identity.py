@@ -6,12 +6,16 @@ import uuid
 from typing import Any, Final
 
 from ai.backend.client._checks import plain
-from ai.backend.client.exceptions import InvalidArgument
-from ai.backend.client.functions.base import BaseFunction, M
-from ai.backend.client.functions.toolkit.generations import V5, V6, require_arguments
-from ai.backend.client.functions.toolkit.inputs import choice, flag, given, optional, text
-from ai.backend.client.request import segment
-from ai.backend.client.versioning import ApiVersion
+from ai.backend.client.exceptions import BackendAPIError, InvalidArgument
+from ai.backend.client.functions.base import BaseFunction, M, Recipe
+from ai.backend.client.functions.folders.replies import NewFolder
+from ai.backend.client.functions.server import Server
+from ai.backend.client.functions.toolkit import graphql
+from ai.backend.client.functions.toolkit.generations import V5, V6, Generation
+from ai.backend.client.functions.toolkit.graphql import Variable
+from ai.backend.client.functions.toolkit.inputs import choice, flag, given, is_uuid, optional, text
+from ai.backend.client.functions.toolkit.reading import expect_object, field
+from ai.backend.client.request import Request, segment
 
 PERMISSIONS: Final = ("ro", "rw", "wd")
 """Reading; writing too; deleting too."""
@@ -44,11 +48,11 @@ class FolderIdentity(BaseFunction[M]):
         return f"/folders/{segment(self.name)}{suffix}"
 
 
-def folder_body(version: ApiVersion, **arguments: Any) -> dict[str, Any]:
+def folder_body(generation: Generation, **arguments: Any) -> dict[str, Any]:
     """The body of a request for a new folder: what was given and is not what servers take anyway.
 
     Args:
-        version: The negotiated version.
+        generation: How the server is spoken to.
         arguments: As for :meth:`VFolder.create <ai.backend.client.functions.folders.vfolder.VFolder.create>`.
 
     Raises:
@@ -58,8 +62,31 @@ def folder_body(version: ApiVersion, **arguments: Any) -> dict[str, Any]:
     text("name", arguments["name"])
     values = given(**{name: optional(_CHECKS[name], name, value) for name, value in arguments.items()})
     body = {name: value for name, value in values.items() if value != _DEFAULTS.get(name)}
-    require_arguments(version, _SINCE, body, "VFolder.create")
+    generation.require_arguments("VFolder.create", body, _SINCE)
     return body
+
+
+def new_folder(server: Server, body: dict[str, Any]) -> Recipe[NewFolder]:
+    """Make a folder.
+
+    Args:
+        server: The session's server.
+        body: From :func:`folder_body`. A group is told by its UUID from 26.3 on: that of a name is looked up in the
+            configured domain.
+
+    Raises:
+        BackendAPIError: 404 for a group that is not there; else as the server says.
+    """
+    group = body.get("group")
+    if group is not None and server.generation.wants_group_ids and not is_uuid(group):
+        arguments = {"name": Variable("String!", group), "domain_name": Variable("String", server.config.domain)}
+        found = yield from graphql.select_list("groups_by_name", ["id"], arguments)
+        if not found:
+            problem = {"type": "https://api.backend.ai/probs/object-not-found", "title": "No such group."}
+            raise BackendAPIError(404, "Not Found", problem)
+        body = {**body, "group": field(found[0], "id")}
+    response = yield Request("POST", "/folders", json=body)
+    return expect_object(response, shape=NewFolder)
 
 
 def check_permission(argument: str, value: object) -> str:

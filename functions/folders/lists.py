@@ -24,13 +24,12 @@ from ai.backend.client.functions.folders.identity import FolderIdentity
 from ai.backend.client.functions.folders.replies import FolderItem
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import VFOLDER, Fields
-from ai.backend.client.functions.toolkit.generations import V5, V6_DEPENDENCIES, V6_LOWER_CASE, V7, require_version
+from ai.backend.client.functions.toolkit.generations import V5, V6_DEPENDENCIES, V6_LOWER_CASE, V7, Generation
 from ai.backend.client.functions.toolkit.graphql import Variable
 from ai.backend.client.functions.toolkit.inputs import flag, optional, text, uuid_text
 from ai.backend.client.functions.toolkit.pages import MAX_PAGE_SIZE, PaginatedResult, api_page_function
 from ai.backend.client.functions.toolkit.reading import expect_list, field
 from ai.backend.client.request import Request
-from ai.backend.client.versioning import ApiVersion
 
 LIST_FIELDS: Final = ("host", "name", "created_at", "creator", "group", "permission", "ownership_type", "status")
 EVERYBODYS_FIELDS: Final = (
@@ -66,15 +65,15 @@ class FolderLists(FolderIdentity[M]):
         if not flag("list_all", list_all):
             response = yield Request("GET", "/folders")
             return expect_list(response, item=FolderItem)
-        version = cls.session.api_version
-        if version < V6_DEPENDENCIES:
+        generation = cls.server.generation
+        if not generation.has(V6_DEPENDENCIES):
             try:
                 response = yield Request("GET", "/folders", params={"all": "true"})
                 return expect_list(response, item=FolderItem)
             except BackendAPIError as error:
                 if error.status != HTTPStatus.BAD_REQUEST:  # a newer manager, used with an older version
                     raise
-        return (yield from _everybodys(version))
+        return (yield from _everybodys(generation))
 
     @api_page_function
     def paginated_list(
@@ -108,7 +107,7 @@ class FolderLists(FolderIdentity[M]):
 
         Idempotent. GraphQL ``vfolder_list``.
         """
-        require_version(cls.session.api_version, V5, "paginated_list of folders")
+        cls.server.generation.require("paginated_list of folders", since=V5)
         arguments = {
             "group_id": Variable(None, optional(uuid_text, "group", group)),
             "access_key": Variable("String", optional(text, "access_key", access_key)),
@@ -144,7 +143,7 @@ class FolderLists(FolderIdentity[M]):
 
         Idempotent. GraphQL ``vfolder_own_list``.
         """
-        require_version(cls.session.api_version, V7, "paginated_own_list")
+        cls.server.generation.require("paginated_own_list", since=V7)
         paging = {"page_offset": page_offset, "page_size": page_size, "filter": filter, "order": order}
         return (yield from _page(cls, "vfolder_own_list", fields, {}, **paging))
 
@@ -176,7 +175,7 @@ class FolderLists(FolderIdentity[M]):
 
         Idempotent. GraphQL ``vfolder_invited_list``.
         """
-        require_version(cls.session.api_version, V7, "paginated_invited_list")
+        cls.server.generation.require("paginated_invited_list", since=V7)
         paging = {"page_offset": page_offset, "page_size": page_size, "filter": filter, "order": order}
         return (yield from _page(cls, "vfolder_invited_list", fields, {}, **paging))
 
@@ -208,33 +207,33 @@ class FolderLists(FolderIdentity[M]):
 
         Idempotent. GraphQL ``vfolder_project_list``.
         """
-        require_version(cls.session.api_version, V7, "paginated_project_list")
+        cls.server.generation.require("paginated_project_list", since=V7)
         paging = {"page_offset": page_offset, "page_size": page_size, "filter": filter, "order": order}
         return (yield from _page(cls, "vfolder_project_list", fields, {}, **paging))
 
 
-def known_to(version: ApiVersion, names: tuple[str, ...]) -> tuple[str, ...]:
+def known_to(generation: Generation, names: tuple[str, ...]) -> tuple[str, ...]:
     """The fields of a folder among these that servers of a version have."""
-    return tuple(name for name in names if version >= FIELDS_SINCE.get(name, V5))
+    return tuple(name for name in names if generation.has(FIELDS_SINCE.get(name, V5)))
 
 
 def _page(
     folder: Any, root: str, fields: Fields | None, arguments: dict[str, Variable], **paging: Any
 ) -> Recipe[PaginatedResult]:
-    version = folder.session.api_version
-    chosen = known_to(version, LIST_FIELDS) if fields is None else fields
-    return (yield from graphql.select_page(version, root, chosen, arguments, known=VFOLDER, **paging))
+    generation = folder.server.generation
+    chosen = known_to(generation, LIST_FIELDS) if fields is None else fields
+    return (yield from graphql.select_page(generation, root, chosen, arguments, known=VFOLDER, **paging))
 
 
-def _everybodys(version: ApiVersion) -> Recipe[builtins.list[FolderItem]]:
+def _everybodys(generation: Generation) -> Recipe[builtins.list[FolderItem]]:
     """Everybody's folders, in the shape of ``GET /folders``."""
     caller = yield from graphql.select("user", ["uuid"])
     own_id = field(caller, "uuid")
-    names = known_to(version, EVERYBODYS_FIELDS)
+    names = known_to(generation, EVERYBODYS_FIELDS)
     found: list[Any] = []
     while True:
         page = yield from graphql.select_page(
-            version, "vfolder_list", names, {}, page_offset=len(found), page_size=MAX_PAGE_SIZE, known=VFOLDER
+            generation, "vfolder_list", names, {}, page_offset=len(found), page_size=MAX_PAGE_SIZE, known=VFOLDER
         )
         found += page.items
         if not page.items or len(found) >= page.total_count:

@@ -22,12 +22,12 @@ from typing import Any, Final
 from ai.backend.client._checks import plain
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import BaseFunction, M, Recipe, api_class_function, api_function
-from ai.backend.client.functions.folders.identity import folder_body
+from ai.backend.client.functions.folders.identity import folder_body, new_folder
 from ai.backend.client.functions.folders.lists import known_to
 from ai.backend.client.functions.folders.replies import FolderItem, ModelInfo, NewFolder
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import VFOLDER, Fields
-from ai.backend.client.functions.toolkit.generations import V6, V6_FILTER, require_version
+from ai.backend.client.functions.toolkit.generations import V6, V6_FILTER
 from ai.backend.client.functions.toolkit.inputs import optional, text
 from ai.backend.client.functions.toolkit.pages import PaginatedResult, api_page_function
 from ai.backend.client.functions.toolkit.reading import expect_list, expect_object, field
@@ -75,7 +75,7 @@ class Model(BaseFunction[M]):
 
         Idempotent. ``GET /folders``.
         """
-        require_version(cls.session.api_version, V6, "models")
+        cls.server.generation.require("models", since=V6)
         response = yield Request("GET", "/folders")
         return [folder for folder in expect_list(response, item=FolderItem) if folder.get("usage_mode") == USAGE_MODE]
 
@@ -107,16 +107,16 @@ class Model(BaseFunction[M]):
 
         Idempotent. GraphQL ``vfolder_list`` with filter ``usage_mode == "MODEL"``.
         """
-        version = cls.session.api_version
-        require_version(version, V6_FILTER, "paginated_list of models")
+        generation = cls.server.generation
+        generation.require("paginated_list of models", since=V6_FILTER)
         condition = '(usage_mode == "MODEL")'
         if optional(text, "filter", filter) is not None:
             condition = f"({filter}) & {condition}"
         return (
             yield from graphql.select_page(
-                version,
+                generation,
                 "vfolder_list",
-                known_to(version, LIST_FIELDS) if fields is None else fields,
+                known_to(generation, LIST_FIELDS) if fields is None else fields,
                 {},
                 page_offset=page_offset,
                 page_size=page_size,
@@ -139,7 +139,7 @@ class Model(BaseFunction[M]):
 
         Idempotent. ``GET F``, then ``GET F/files``.
         """
-        require_version(self.session.api_version, V6, "models")
+        self.server.generation.require("models", since=V6)
         path = f"/folders/{segment(self.model_name)}"
         folder = expect_object((yield Request("GET", path)))
         response = yield Request("GET", f"{path}/files", params={"path": VERSIONS})
@@ -181,11 +181,11 @@ class Model(BaseFunction[M]):
             BackendAPIVersionError: The server is older than v6.20200815.
             BackendAPIError: As ``VFolder.create``. When the second request fails, the folder is there nevertheless.
 
-        Not idempotent. ``POST /folders``, then ``POST F/mkdir``.
+        Not idempotent. As ``VFolder.create``, then ``POST F/mkdir``.
         """
-        require_version(cls.session.api_version, V6, "models")
+        cls.server.generation.require("models", since=V6)
         body = folder_body(
-            cls.session.api_version,
+            cls.server.generation,
             name=name,
             host=host,
             unmanaged_path=unmanaged_path,
@@ -195,7 +195,7 @@ class Model(BaseFunction[M]):
             quota=quota,
             cloneable=cloneable,
         )
-        made = expect_object((yield Request("POST", "/folders", json=body)), shape=NewFolder)
+        made = yield from new_folder(cls.server, body)
         directory = {"path": VERSIONS, "parents": True, "exist_ok": True}
         yield Request("POST", f"/folders/{segment(name)}/mkdir", json=directory, idempotent=True)
         return made
@@ -213,6 +213,6 @@ class Model(BaseFunction[M]):
 
         Not idempotent. ``DELETE F``.
         """
-        require_version(self.session.api_version, V6, "models")
+        self.server.generation.require("models", since=V6)
         yield Request("DELETE", f"/folders/{segment(self.model_name)}")
         return {}

@@ -35,7 +35,7 @@ from ai.backend.client.functions.folders.replies import (
     SharedFolders,
     UnsharedEmails,
 )
-from ai.backend.client.functions.toolkit.generations import V5, V6_FILTER, V6_LOWER_CASE, require_version
+from ai.backend.client.functions.toolkit.generations import V5, V6_FILTER, V6_LOWER_CASE
 from ai.backend.client.functions.toolkit.inputs import choice, given, optional, texts, uuid_text
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.request import Request
@@ -167,7 +167,7 @@ class FolderSharing(FolderIdentity[M]):
         Not idempotent. ``POST F/leave``.
         """
         body = given(shared_user_uuid=optional(uuid_text, "shared_user_uuid", shared_user_uuid))
-        require_version(self.session.api_version, V6_LOWER_CASE if body else V5, "leave")
+        self.server.generation.require("leave", since=V6_LOWER_CASE if body else V5)
         response = yield Request("POST", self._path("/leave"), json=body)
         return expect_object(response, shape=Message)
 
@@ -191,7 +191,7 @@ class FolderSharing(FolderIdentity[M]):
 
         Idempotent. ``POST F/share``, since 21.03.
         """
-        require_version(self.session.api_version, V6_FILTER, "share")
+        self.server.generation.require("share", since=V6_FILTER)
         body = {"permission": choice("perm", perm, PERMISSIONS), "emails": _emails(emails)}
         response = yield Request("POST", self._path("/share"), json=body, idempotent=True)
         return expect_object(response, shape=SharedEmails)
@@ -213,7 +213,7 @@ class FolderSharing(FolderIdentity[M]):
 
         Idempotent. ``DELETE F/unshare``, since 21.03.
         """
-        require_version(self.session.api_version, V6_FILTER, "unshare")
+        self.server.generation.require("unshare", since=V6_FILTER)
         response = yield Request("DELETE", self._path("/unshare"), json={"emails": _emails(emails)}, idempotent=True)
         return expect_object(response, shape=UnsharedEmails)
 
@@ -231,7 +231,7 @@ class FolderSharing(FolderIdentity[M]):
 
         Idempotent. ``GET /folders/_/shared``.
         """
-        require_version(cls.session.api_version, V6_LOWER_CASE, "list_shared_vfolders")
+        cls.server.generation.require("list_shared_vfolders", since=V6_LOWER_CASE)
         response = yield Request("GET", "/folders/_/shared")
         return expect_object(response, shape=SharedFolders)
 
@@ -251,7 +251,7 @@ class FolderSharing(FolderIdentity[M]):
 
         Idempotent. ``GET /folders/_/shared`` with query ``vfolder_id``.
         """
-        require_version(cls.session.api_version, V5, "shared_vfolder_info")
+        cls.server.generation.require("shared_vfolder_info", since=V5)
         response = yield Request("GET", "/folders/_/shared", params={"vfolder_id": uuid_text("vfolder_id", vfolder_id)})
         return expect_object(response, shape=SharedFolders)
 
@@ -276,7 +276,7 @@ class FolderSharing(FolderIdentity[M]):
 
         Idempotent. ``POST /folders/_/shared``.
         """
-        require_version(cls.session.api_version, V5, "update_shared_vfolder")
+        cls.server.generation.require("update_shared_vfolder", since=V5)
         body = {
             "vfolder": uuid_text("vfolder", vfolder),
             "user": uuid_text("user", user),

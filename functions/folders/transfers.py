@@ -24,7 +24,7 @@ from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import M, Recipe, api_function
 from ai.backend.client.functions.folders.identity import FolderIdentity
 from ai.backend.client.functions.folders.replies import DownloadTicket
-from ai.backend.client.functions.toolkit.generations import V6, require_version
+from ai.backend.client.functions.toolkit.generations import V6
 from ai.backend.client.functions.toolkit.inputs import flag, whole
 from ai.backend.client.functions.toolkit.reading import expect_object
 from ai.backend.client.functions.transfer.calls import Download, Upload, download, upload
@@ -192,7 +192,7 @@ class FolderTransfers(FolderIdentity[M]):
         if archive and recursive:
             raise InvalidArgument("archive", archive, "must not be combined with recursive")
         if archive:
-            require_version(self.session.api_version, V6, "download(archive=True)")
+            self.server.generation.require("download(archive=True)", since=V6)
         context = self._context(chunk_size, address_map, concurrency, max_retries)
         show, hook = flag("show_progress", show_progress), progress_hook(on_progress)
         return (
@@ -219,7 +219,7 @@ class FolderTransfers(FolderIdentity[M]):
         Idempotent. ``POST F/request-download`` with ``path``; up to v5 ``POST F/request_download`` with ``file``.
         """
         path = remote_path("filename", filename)
-        if self.session.api_version >= V6:
+        if self.server.generation.has(V6):
             response = yield Request("POST", self._path("/request-download"), json={"path": path})
         else:
             response = yield Request("POST", self._path("/request_download"), json={"file": path})
@@ -228,13 +228,13 @@ class FolderTransfers(FolderIdentity[M]):
     def _context(
         self, chunk_size: int, address_map: Mapping[str, str] | None, concurrency: int, max_retries: int
     ) -> TransferContext:
-        config: APIConfig = self.session.config
+        config: APIConfig = self.server.config
         given = config.storage_proxy_address_map if address_map is None else address_map
         return TransferContext(
             base=self._path(),
             name=self.name,
             identity="\0".join((*sorted(config.endpoints), config.domain, config.access_key, self.name)),
-            is_proxied=self.session.api_version >= V6,
+            is_proxied=self.server.generation.has(V6),
             address_map=check_address_map("address_map", given),
             chunk_size=whole("chunk_size", chunk_size, 1),
             concurrency=whole("concurrency", concurrency, 1, MAX_CONCURRENCY),

@@ -27,12 +27,18 @@ from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import M, Recipe, api_class_function, api_function
 from ai.backend.client.functions.folders.content import FolderContent
 from ai.backend.client.functions.folders.hosts import FolderHosts
-from ai.backend.client.functions.folders.identity import FolderIdentity, check_permission, check_usage_mode, folder_body
+from ai.backend.client.functions.folders.identity import (
+    FolderIdentity,
+    check_permission,
+    check_usage_mode,
+    folder_body,
+    new_folder,
+)
 from ai.backend.client.functions.folders.lists import FolderLists
 from ai.backend.client.functions.folders.replies import FolderInfo, NewFolder
 from ai.backend.client.functions.folders.sharing import FolderSharing
 from ai.backend.client.functions.folders.transfers import FolderTransfers
-from ai.backend.client.functions.toolkit.generations import V6, require_version
+from ai.backend.client.functions.toolkit.generations import V6
 from ai.backend.client.functions.toolkit.inputs import changes, flag, given, optional, text, uuid_text
 from ai.backend.client.functions.toolkit.reading import expect_object, field
 from ai.backend.client.request import Request
@@ -84,10 +90,11 @@ class VFolder(
             BackendAPIError: 400 ``vfolder-already-exists`` for a name that is taken, 400 without any host, 403 for a
                 group unless the caller administers it.
 
-        Not idempotent. ``POST /folders``.
+        Not idempotent. ``POST /folders``; from manager 26.3 on, which knows groups by UUID only, after GraphQL
+        ``groups_by_name`` for the name of a group.
         """
         body = folder_body(
-            cls.session.api_version,
+            cls.server.generation,
             name=name,
             host=host,
             group=group,
@@ -97,8 +104,7 @@ class VFolder(
             quota=quota,
             cloneable=cloneable,
         )
-        response = yield Request("POST", "/folders", json=body)
-        return expect_object(response, shape=NewFolder)
+        return (yield from new_folder(cls.server, body))
 
     @api_function
     def info(self) -> Recipe[FolderInfo]:
@@ -158,7 +164,7 @@ class VFolder(
 
         Idempotent. ``POST F/update-options``.
         """
-        require_version(self.session.api_version, V6, "update_options")
+        self.server.generation.require("update_options", since=V6)
         if name is not None and name != self.name:
             raise InvalidArgument("name", name, f"must be the folder's own name, {self.name!r}")
         body = changes(
@@ -199,7 +205,7 @@ class VFolder(
 
         Not idempotent. ``POST F/clone``, after ``GET /folders/_/hosts`` if no host was given.
         """
-        require_version(self.session.api_version, V6, "clone")
+        self.server.generation.require("clone", since=V6)
         body = {
             "target_name": text("target_name", target_name),
             "usage_mode": check_usage_mode("usage_mode", usage_mode),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, Self, cast
 
@@ -23,9 +23,11 @@ class EventsSpec(StreamSpec):
 
     Attributes:
         reconnect: Whether to connect again when the connection ends before ``server_close``.
+        wanted: Which events the stream is about, where the server sends others, too. Called on the hub. None: all.
     """
 
     reconnect: bool = True
+    wanted: Callable[[SSEMessage], bool] | None = None
 
 
 class _EventsDriver(Protocol):

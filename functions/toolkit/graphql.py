@@ -1,8 +1,8 @@
 """GraphQL operations with one root field, from tables.
 
 :func:`select` and :func:`mutate` write the document and send it to ``POST /admin/graphql``, which every manager from
-19.09 on serves: it answers the bare data object, and errors with status 400. (``/admin/gql``, from v6.20210815 on,
-answers errors with status 200 and does no more.)
+19.09 on serves: it answers the data object, from 26.3 on in ``{"data": ..., "errors": null}``, and errors with status
+400. (``/admin/gql``, from v6.20210815 on, answers errors with status 200 and does no more.)
 
 Arguments that were not given are neither declared nor sent: to the manager an explicit null is a value, which it
 stores.
@@ -17,15 +17,16 @@ from typing import Any, Final, NamedTuple, TypeVar, overload
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.functions.base import Recipe
 from ai.backend.client.functions.toolkit.fields import Fields, FieldSet, field_texts
-from ai.backend.client.functions.toolkit.generations import V6_FILTER, require_version
+from ai.backend.client.functions.toolkit.generations import V6_FILTER, Generation
 from ai.backend.client.functions.toolkit.inputs import optional, text, whole
 from ai.backend.client.functions.toolkit.pages import MAX_PAGE_SIZE, PaginatedResult
-from ai.backend.client.functions.toolkit.reading import expect_object, field
+from ai.backend.client.functions.toolkit.reading import field
 from ai.backend.client.functions.toolkit.replies import MutationResult
-from ai.backend.client.request import Request
-from ai.backend.client.versioning import ApiVersion
+from ai.backend.client.request import Request, Response
 
 PATH: Final = "/admin/graphql"
+ENVELOPE: Final = {"data", "errors"}
+"""The keys of what the data object comes in, from 26.3 on."""
 Row = dict[str, Any]
 Rows = list[Row]
 S = TypeVar("S")
@@ -74,7 +75,7 @@ def execute(
     if operation_name is not None:
         body["operation_name"] = operation_name
     response = yield Request("POST", PATH, json=body, idempotent=idempotent)
-    return response.json()
+    return _data(response)
 
 
 def select(root: str, fields: Fields, arguments: Arguments | None = None, known: FieldSet | None = None) -> Recipe[Any]:
@@ -93,7 +94,7 @@ def select(root: str, fields: Fields, arguments: Arguments | None = None, known:
         InvalidArgument: ``fields`` are no selection of the object.
     """
     response = yield _request("query", root, " ".join(field_texts(fields, known)), arguments or {})
-    return field(response.json(), root, response)
+    return field(_data(response), root, response)
 
 
 def select_object(
@@ -129,7 +130,7 @@ def select_list(
 
 
 def select_page(
-    version: ApiVersion,
+    generation: Generation,
     root: str,
     fields: Fields,
     arguments: Arguments,
@@ -143,7 +144,7 @@ def select_page(
     """Query one page of a paginated root field.
 
     Args:
-        version: The negotiated version.
+        generation: How the server is spoken to.
         root: The field's name.
         fields: What to select of each item.
         arguments: Its arguments.
@@ -163,7 +164,7 @@ def select_page(
     whole("page_size", page_size, 1, MAX_PAGE_SIZE)
     whole("page_offset", page_offset)
     if filter is not None or order is not None:
-        require_version(version, V6_FILTER, f"filter and order of {root}")
+        generation.require(f"filter and order of {root}", since=V6_FILTER)
     names = field_texts(fields, known)
     paging = {
         "limit": Variable("Int!", page_size),
@@ -172,7 +173,7 @@ def select_page(
         "order": Variable("String", optional(text, "order", order)),
     }
     response = yield _request("query", root, f"items {{ {' '.join(names)} }} total_count", {**paging, **arguments})
-    page = field(response.json(), root, response)
+    page = field(_data(response), root, response)
     total, rows = field(page, "total_count", response), field(page, "items", response)
     if not isinstance(total, int) or not isinstance(rows, list):
         raise InvalidReply(f"the answer's {root!r} is no page", response.status, response.content)
@@ -215,7 +216,10 @@ def mutate(
     """
     selection = f"ok msg {result}".rstrip() if verdict else result
     response = yield _request("mutation", root, selection, arguments)
-    return expect_object(response, root)
+    value = field(_data(response), root, response)
+    if not isinstance(value, dict):
+        raise InvalidReply(f"the answer's {root!r} is not a JSON object", response.status, response.content)
+    return value
 
 
 def returning(name: str, fields: Fields, known: FieldSet | None = None) -> str:
@@ -230,6 +234,12 @@ def returning(name: str, fields: Fields, known: FieldSet | None = None) -> str:
         InvalidArgument: ``fields`` are no selection of the object.
     """
     return f"{name} {{ {' '.join(field_texts(fields, known))} }}"
+
+
+def _data(response: Response) -> Any:
+    """The data object of an answer, in an envelope or not: no document of ours has roots of both these names."""
+    body = response.json()
+    return body["data"] if isinstance(body, dict) and body.keys() == ENVELOPE else body
 
 
 def _request(operation: str, root: str, selection: str, arguments: Arguments) -> Request:

@@ -54,6 +54,15 @@ def as_it_is(argument: str, value: T) -> T:  # noqa: ARG001  # the form of a che
     return value
 
 
+def is_uuid(value: str) -> bool:
+    """Whether a text, for example one that may be a name, is a UUID."""
+    try:
+        uuid.UUID(value)
+    except ValueError:
+        return False
+    return True
+
+
 def optional(check: Callable[[str, Any], T], argument: str, value: Any) -> T | None:
     """A check that lets None pass."""
     return None if value is None else check(argument, value)

@@ -65,7 +65,7 @@ class PaginatedQuery(BaseFunction[M]):
         paging = {name: arguments.pop(name, Variable(None, None)).value for name in ("filter", "order")}
         return (
             yield from graphql.select_page(
-                cls.session.api_version,
+                cls.server.generation,
                 text("root_field", root_field),
                 fields,
                 arguments,

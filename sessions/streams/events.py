@@ -56,6 +56,7 @@ class EventsDriver(StreamDriver[SSEMessage]):
     def __init__(self, streams: Any, plan: EventsSpec, options: Options) -> None:
         super().__init__(streams, plan, options)
         self._reconnects = plan.reconnect
+        self._wanted = plan.wanted
         self._parser = EventParser(MAX_MESSAGE)
         self._rng: Callable[[], float] = random.random
         self._failures = 0
@@ -118,6 +119,8 @@ class EventsDriver(StreamDriver[SSEMessage]):
             while data := read(CHUNK):
                 for event in self._parser.feed(data):
                     self._recovered()
+                    if self._wanted is not None and not self._wanted(event):
+                        continue
                     if not self._channel.put(event) or event.event == LAST_EVENT:
                         return _OVER
             return None

@@ -266,7 +266,7 @@ class Preparer:
         target = f"{endpoint.base_path}/{path}"
         if request.params:
             try:
-                target += "?" + urllib.parse.urlencode(request.params)
+                target += "?" + urllib.parse.urlencode(request.params, doseq=True)
             except UnicodeEncodeError:
                 raise InvalidArgument("params", ascii(request.params), "must be text that can be encoded") from None
         return target

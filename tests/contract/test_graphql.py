@@ -1,6 +1,6 @@
-"""Every GraphQL document that a client of any configured version sends to manager 23.09 is valid there.
+"""Every GraphQL document that a client of any configured version sends to manager 23.09, or 26.9, is valid there.
 
-The documents are those of `tests/data/wire`, the schema is the one of the real manager (see `support.golden.schema`).
+The documents are those of `tests/data/wire`, the schemas are those of real managers (see `support.golden.schema`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pytest
 from graphql import GraphQLError, OperationDefinitionNode, parse, validate
 from graphql.execution.values import get_variable_values
 
-from support.golden.data import Golden, generations
-from support.golden.schema import saved_schema
+from support.golden.data import GENERATIONS, Golden, generations
+from support.golden.schema import MANAGERS, saved_schema
 
 DATA = Path(__file__).parents[1] / "data" / "wire"
 
@@ -24,10 +24,10 @@ NULLS = {"mutation($email: String!, $props: ModifyUserInput!)": {"is_active": No
 """Start of a document → the nulls that it needs: manager 23.09 takes the absence of `is_active` for False."""
 
 
-def not_for_23_09(document: str, variables: dict[str, Any], spoken: tuple[str, ...]) -> str | None:
-    """Why manager 23.09 cannot take what older generations send by nature; None: it must."""
+def not_for_newer(document: str, variables: dict[str, Any], spoken: tuple[str, ...]) -> str | None:
+    """Why managers from 23.09 on cannot take what older generations send by nature; None: they must."""
     hosts = variables.get("props", {}).get("allowed_vfolder_hosts")
-    if isinstance(hosts, list) and spoken[-1] < HOSTS:
+    if isinstance(hosts, list) and GENERATIONS.index(spoken[-1]) < GENERATIONS.index(HOSTS):
         return "names of folder hosts, where managers from 23.03 on want permissions"
     if "sess_id" in document and spoken == ("v4.20190615",):
         return "fields of sessions as managers of 19.09 call them"
@@ -48,9 +48,9 @@ def sent() -> dict[tuple[str, str], set[str]]:
     return found
 
 
-def errors_of(document: str, variables: dict[str, Any]) -> list[GraphQLError]:
-    """What manager 23.09 would find wrong with a document and the values of its variables."""
-    schema, parsed = saved_schema(), parse(document)
+def errors_of(document: str, variables: dict[str, Any], manager: str = MANAGERS[0]) -> list[GraphQLError]:
+    """What a manager would find wrong with a document and the values of its variables."""
+    schema, parsed = saved_schema(manager), parse(document)
     found = validate(schema, parsed)
     (operation,) = parsed.definitions
     assert isinstance(operation, OperationDefinitionNode)
@@ -58,17 +58,21 @@ def errors_of(document: str, variables: dict[str, Any]) -> list[GraphQLError]:
     return [*found, *(values if isinstance(values, list) else ())]
 
 
-SENT = [(document, variables, tuple(sorted(spoken))) for (document, variables), spoken in sent().items()]
+SENT = [
+    (document, variables, tuple(sorted(spoken, key=GENERATIONS.index)))
+    for (document, variables), spoken in sent().items()
+]
 IDS = [f"{index}-{document[:60]}" for index, (document, _, _) in enumerate(SENT)]
 
 
 @pytest.mark.parametrize(
     ("document", "variables", "spoken"), SENT, ids=lambda value: value[:60] if isinstance(value, str) else value[0]
 )
-def test_a_document_is_valid_on_23_09(document, variables, spoken):
+@pytest.mark.parametrize("manager", MANAGERS)
+def test_a_document_is_valid(manager, document, variables, spoken):
     values = json.loads(variables)
-    complaints = [error.message for error in errors_of(document, values)]
-    reason = not_for_23_09(document, values, spoken)
+    complaints = [error.message for error in errors_of(document, values, manager)]
+    reason = not_for_newer(document, values, spoken)
     if reason is None:
         assert complaints == []
     else:
@@ -107,5 +111,6 @@ POLICY = 'mutation($p: CreateUserResourcePolicyInput!) { create_user_resource_po
         ),
     ],
 )
-def test_what_23_09_refuses_is_seen(document, variables):
-    assert errors_of(document, variables) != []
+@pytest.mark.parametrize("manager", MANAGERS)
+def test_what_a_manager_refuses_is_seen(manager, document, variables):
+    assert errors_of(document, variables, manager) != []

@@ -10,6 +10,7 @@ from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.messages import Cancel, Invoke
 from ai.backend.client.actors.slots import Slots
 from ai.backend.client.config import APIConfig
+from ai.backend.client.functions.server import Server
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.supervisor import Supervisor
 from support.waiting import until
@@ -52,7 +53,7 @@ class Desk:
         self.slots = Slots(slots)
         config = APIConfig(endpoint="http://h", access_key="AK", secret_key="SK")
         self.supervisor = Supervisor.launch(
-            hub, config, FakeTransport, self.slots, lambda: self.ended.append(1), probes
+            hub, Server(config), FakeTransport, self.slots, lambda: self.ended.append(1), probes
         )
         self.transport = self.supervisor.transport
         self._owner = SimpleNamespace(

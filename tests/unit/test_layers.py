@@ -42,6 +42,7 @@ ROOMS = {
     "functions": (
         ("base", "current"),
         ("toolkit", "streams"),
+        ("server",),
         ("transfer",),
         ("compute", "folders", "accounts", "cluster"),
         ("__init__",),
@@ -51,6 +52,7 @@ ROOMS = {
 }
 """The floors inside a package, from the ground up. Folders of one floor do not know each other; modules of it may."""
 UPWARD = {
+    "functions/base.py": ("functions.server", "Server"),  # what every proxy carries, and the session makes
     "sessions/streams/registry.py": ("sessions.runtime", "Runtime"),  # the streams of a session submit calls to it
     "tools/sandbox/core/state.py": ("sandbox.sessions.lifecycle", "Kernels"),  # the one state that all handlers share
 }

@@ -20,6 +20,7 @@ from ai.backend.client.exceptions import (
 )
 from ai.backend.client.functions.base import BaseFunction
 from ai.backend.client.session import AsyncSession, Session
+from ai.backend.client.versioning import API_VERSION
 from support.asking import ask, is_answer, questions, submit, wrong
 from support.runtimes.inside import tasks
 from support.servers.faults import FaultServer, close, reply, silence, unused_port
@@ -93,23 +94,52 @@ def test_the_configured_version_is_an_upper_bound(runtime, make_config, server):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("version", "manager", "spoken"),
     [
-        reply({"manager": "23.09.10"}),
-        reply({"version": "latest"}),
-        reply(b"<html>welcome</html>", headers={"Content-Type": "text/html"}),
-        reply(b""),
-        reply({"title": "no such route"}, status=404),
-        reply([1, 2, 3]),
+        ("v9.20250722", "26.9.6", "v6.20200815"),
+        ("v9.20250722", "26.2.5", "v6.20210815"),
+        ("v8.20240315", "24.03.11", "v6.20210815"),
+    ],
+)
+def test_a_version_that_the_server_may_refuse_is_not_sent(runtime, make_config, server, version, manager, spoken):
+    server.probe = reply({"version": version, "manager": manager})
+    with runtime.session(make_config(server, version="v6.20210815")) as session:
+        runtime.value(partial(ask, session, "kernel"))
+    assert server.requests[-1].headers["x-backendai-version"] == spoken
+
+
+def test_a_newer_server_is_used_as_the_newest_known_one_with_one_warning(runtime, make_config, server):
+    server.probe = reply({"version": "v10.20270101", "manager": "27.3.1"})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with runtime.session(make_config(server)) as session:
+            for _ in range(3):
+                assert runtime.value(partial(ask, session, "kernel")) == {"target": "/session/kernel"}
+            assert session.api_version == (9, "20250722")
+            runtime.value(partial(session.Kernel("kernel").list_files, "a"))
+    assert len([one for one in caught if one.category is APIVersionWarning]) == 1
+    assert server.requests[-1].headers["x-backendai-version"] == "v9.20250722"
+    assert server.requests[-1].target == "/session/kernel/files?path=a"  # as 26.9 wants it
+
+
+@pytest.mark.parametrize(
+    ("answer", "agreed"),
+    [
+        (reply({"manager": "23.09.10"}), (7, "20230615")),
+        (reply({"version": "latest"}), API_VERSION),
+        (reply(b"<html>welcome</html>", headers={"Content-Type": "text/html"}), API_VERSION),
+        (reply(b""), API_VERSION),
+        (reply({"title": "no such route"}, status=404), API_VERSION),
+        (reply([1, 2, 3]), API_VERSION),
     ],
     ids=["missing", "malformed", "html", "empty", "404", "list"],
 )
-def test_a_probe_without_a_usable_version_falls_back_and_warns(make_config, server, answer):
+def test_a_probe_without_a_usable_version_falls_back_and_warns(make_config, server, answer, agreed):
     server.probe = answer
     session = Session(config=make_config(server))
     with pytest.warns(APIVersionWarning):
         session.open()
-    assert session.api_version == (7, "20230615")
+    assert session.api_version == agreed
     assert session.Kernel("kernel").get_info() == {"target": "/session/kernel"}
     session.close()
 

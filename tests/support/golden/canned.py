@@ -49,19 +49,27 @@ ANSWERS: list[tuple[str, Any]] = [
 ]
 """Request → an answer that is not an empty object. Patterns match whole requests; the first one counts."""
 
+WRAPPED = {"/folders/_/usage", "/folders/_/used-bytes"}
 NUMBERS = {"Int": 0, "Float": 0.0, "Boolean": True}
 
 
-def reply_to(request: dict[str, Any]) -> dict[str, Any]:
+def reply_to(request: dict[str, Any], *, wraps: bool = False) -> dict[str, Any]:
     """An answer to a request as `support.golden.wire` writes it: a storage proxy's, one of :data:`ANSWERS`, or what a
     document selects. As in data: `status`, `headers`, `json` or `body`.
+
+    Args:
+        request: The request.
+        wraps: As managers from 26.3 on, which put some answers under `data`.
     """
     if f"PATCH {STORAGE}" == request["send"]:
         stored = int(request["headers"]["upload-offset"]) + len(request.get("body", ""))
         return {"status": 204, "headers": {"Upload-Offset": str(stored)}}
     if f"GET {STORAGE}" == request["send"]:
         return {"body": "content", "headers": {"Last-Modified": "Wed, 01 Nov 2023 00:00:00 GMT"}}
-    return {"json": _json_reply(request)}
+    answer = _json_reply(request)
+    if wraps and "graphql" in request:
+        return {"json": {"data": answer, "errors": None}}
+    return {"json": {"data": answer} if wraps and request["send"].split()[-1] in WRAPPED else answer}
 
 
 def _json_reply(request: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The GraphQL schema of a real manager, saved as data: `tools/refresh-schema` writes it, a live test compares it."""
+"""GraphQL schemas of real managers, saved as data: `tools/refresh-schema` writes one, a live test compares it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-MANAGER = "23.09.10"
-PATH = Path(__file__).parents[2] / "data" / f"schema-{MANAGER}.graphql"
+MANAGERS = ("23.09.10", "26.9.6")
+DATA = Path(__file__).parents[2] / "data"
 
 
 def _json_text(value: Any) -> Any:
@@ -33,10 +33,15 @@ INPUTS: dict[str, Callable[[Any], Any]] = {"BigInt": int, "JSONString": _json_te
 """Scalar → what the manager does with a value that it is given; a schema as text does not say that."""
 
 
+def path_of(manager: str) -> Path:
+    """Where the schema of a manager is saved."""
+    return DATA / f"schema-{manager}.graphql"
+
+
 @functools.cache
-def saved_schema() -> GraphQLSchema:
-    """The schema in the data folder, with scalars that refuse what the manager's refuse."""
-    schema = build_schema(PATH.read_text("utf-8"))
+def saved_schema(manager: str = MANAGERS[0]) -> GraphQLSchema:
+    """The schema of a manager in the data folder, with scalars that refuse what the manager's refuse."""
+    schema = build_schema(path_of(manager).read_text("utf-8"))
     for name, read in INPUTS.items():
         scalar: Any = schema.type_map[name]
         scalar.coerce_input_value = read

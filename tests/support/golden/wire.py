@@ -37,8 +37,9 @@ from ai.backend.client.functions import PROXIES
 from ai.backend.client.functions.compute import creation, service
 from ai.backend.client.functions.compute.inference_session import InferenceSession
 from ai.backend.client.session import Session
+from ai.backend.client.versioning import Release, parse_release
 from support.golden.canned import archives, parts, reply_to
-from support.golden.data import EVERY, GENERATIONS, Literal, Requests, generations
+from support.golden.data import EVERY, GENERATIONS, SERVERS, Literal, Requests, spread
 
 MANAGER = "http://manager.example"
 SETTINGS = {"domain": "my-domain", "group": "my-group", "vfolder_mounts": ["my-folder"]}
@@ -71,10 +72,10 @@ class Wiretap:
             self._mock.add_callback(method, re.compile(".*"), callback=self._answer)
         self._mock.start()
         for generation in GENERATIONS:
-            config = APIConfig(
-                endpoint=MANAGER, access_key="AK", secret_key="SK", version=generation, retries=0, **SETTINGS
-            )
-            self._sessions[generation] = Session(config=config, proxy_mode=True)
+            config = APIConfig(endpoint=MANAGER, access_key="AK", secret_key="SK", retries=0, **SETTINGS)
+            self._spoken = generation
+            session = self._sessions[generation] = Session(config=config)
+            session.open()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -101,11 +102,7 @@ class Wiretap:
             Generation → what it sent.
         """
         expression = call if disguise is None else ast.unparse(_Disguised().visit(ast.parse(call, mode="eval")))
-        by_generation = {
-            generation: answers
-            for key, answers in (replies.items() if isinstance(replies, dict) else [(EVERY, replies)])
-            for generation in generations(key)
-        }
+        by_generation = spread(replies if isinstance(replies, dict) else {EVERY: replies})
         return {
             generation: self._record(generation, expression, by_generation.get(generation, []), disguise)
             for generation in GENERATIONS
@@ -136,18 +133,21 @@ class Wiretap:
                 value = eval(call, {**_names(session), **more})  # calls are data of this repository
                 assert not isinstance(value, types.GeneratorType), "a generator was not run"
             except (BackendAPIVersionError, InvalidArgument) as error:
-                self._taken.append({"refused": _neutral(repr(error), generation)})
+                self._taken.append({"refused": _neutral(repr(error), SERVERS[generation][0])})
             except BackendAPIError:
                 if all(reply.get("status", 200) < 400 for reply in replies):
                     raise
         return self._taken
 
     def _answer(self, request: Any) -> tuple[int, Mapping[str, str], bytes]:
-        literal = describe(request, self._spoken)
+        version, manager = SERVERS[self._spoken]
+        if "x-backendai-version" not in {name.lower() for name in request.headers} and request.url == f"{MANAGER}/":
+            return 200, {}, json.dumps({"version": version, "manager": manager}).encode()  # the session opens
+        literal = describe(request, version)
         self._taken.append(literal)
         reply = next(self._replies, None)
         if reply is None:
-            reply = reply_to(literal)
+            reply = reply_to(literal, wraps=Release(26, 3) <= (parse_release(manager) or ()))
         if "archives" in reply:
             headers, body = archives(reply["archives"])
         elif "parts" in reply:
@@ -168,9 +168,9 @@ class _Disguised(ast.NodeTransformer):
         return ast.Call(ast.Name(DISGUISE, ast.Load()), [node], [])
 
 
-def _neutral(error: str, generation: str) -> str:
+def _neutral(error: str, version: str) -> str:
     """An error's text without what is different each time, or differs between generations that refuse alike."""
-    return ELAPSED.sub("", error).replace(generation, "(this version)").replace(str(Path.cwd()), "(here)")
+    return ELAPSED.sub("", error).replace(version, "(this version)").replace(str(Path.cwd()), "(here)")
 
 
 def _names(session: Session) -> dict[str, Any]:
@@ -198,8 +198,10 @@ def describe(request: Any, version: str) -> Literal:
     literal: Literal = {"send": f"{request.method} {target}"}
     if url.query:
         pairs = urllib.parse.parse_qsl(url.query, keep_blank_values=True, strict_parsing=True)
-        assert len(dict(pairs)) == len(pairs), f"a query key twice: {url.query}"
-        literal["query"] = dict(pairs)
+        query: dict[str, list[str]] = {}
+        for name, value in pairs:
+            query.setdefault(name, []).append(value)
+        literal["query"] = {name: values[0] if len(values) == 1 else values for name, values in query.items()}
     content_type = headers.get("content-type", "")
     body = request.body.encode() if isinstance(request.body, str) else request.body or b""
     if not isinstance(body, bytes):

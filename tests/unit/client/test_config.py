@@ -77,12 +77,12 @@ def refused(**arguments: Any) -> InvalidArgument:
 # Defaults.
 
 
-def test_the_defaults_are_those_of_23_09() -> None:
+def test_the_defaults_are_those_of_the_newest_manager() -> None:
     config = APIConfig()
     assert config.endpoint == "https://api.cloud.backend.ai"
     assert config.endpoints == ("https://api.cloud.backend.ai",)
     assert (config.endpoint_type, config.domain, config.group) == ("api", "default", "default")
-    assert (config.version, config.parsed_version) == ("v7.20230615", API_VERSION)
+    assert (config.version, config.parsed_version) == ("v9.20250722", API_VERSION)
     assert config.user_agent.startswith("Backend.AI Client for Python ")
     assert (config.access_key, config.secret_key, config.is_anonymous) == ("", "", True)
     assert config.hash_type == "sha256"
@@ -199,7 +199,7 @@ def test_an_access_key_needs_a_secret_key(variable: SetVariable) -> None:
 
 def test_the_version_is_not_read_from_the_environment(variable: SetVariable) -> None:
     variable("BACKEND_VERSION", "v4.20190615")
-    assert APIConfig().version == "v7.20230615"
+    assert APIConfig().version == "v9.20250722"
 
 
 def test_no_env_file_of_the_working_directory_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from requests.structures import CaseInsensitiveDict
 
+from ai.backend.client.config import APIConfig
 from ai.backend.client.functions import PROXIES
 from ai.backend.client.functions.base import Offload
+from ai.backend.client.functions.server import Server
 from ai.backend.client.request import Request, Response
-from ai.backend.client.versioning import parse_api_version
 
 LATEST = "v7.20230615"
 
@@ -81,15 +82,16 @@ def proxy() -> Callable[..., dict[str, Any]]:
     """`proxy(version, **config)`: attribute → proxy class, bound to a session of that version."""
 
     def bind(version: str = LATEST, **config: Any) -> dict[str, Any]:
+        keys = {"endpoint": "http://m", "access_key": "AK", "secret_key": "SK"}
         values = {"domain": "default", "group": "default", "vfolder_mounts": [], **config}
+        server = Server(APIConfig(version=version, **keys, **values))
         session = SimpleNamespace(
-            api_version=parse_api_version(version),
-            config=SimpleNamespace(**values),
             cookies="jar",
             asynchronous=True,
             _submit=lambda *call: Play(call[-1]),
         )
-        return {name: type(name, (function,), {"session": session}) for name, function in PROXIES.items()}
+        bound = {"session": session, "server": server}
+        return {name: type(name, (function,), bound) for name, function in PROXIES.items()}
 
     return bind
 

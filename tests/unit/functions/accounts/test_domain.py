@@ -150,3 +150,20 @@ def test_an_answer_without_the_list_is_an_invalid_reply(answer, proxy, play, rep
     started = play(proxy()["Domain"].list)
     with pytest.raises(InvalidReply, match="domains"):
         started.answer(reply(answer))
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_slots_of_a_new_domain_follow_from_25_on(proxy, play, reply, ok):
+    said = {"ok": ok, "msg": "", "domain": {"name": "d"}}
+    call = play(proxy("v9.20250722")["Domain"].create, "d", total_resource_slots={"cpu": 8}, description="x")
+    first = call.request["json"]
+    assert "create_domain" in first["query"]
+    assert "total_resource_slots" not in first["variables"]["props"]
+    call.answer(reply({"data": {"create_domain": said}, "errors": None}))
+    if ok:
+        second = call.request["json"]
+        assert "modify_domain" in second["query"]
+        assert second["variables"] == {"name": "d", "props": {"total_resource_slots": '{"cpu": 8}'}}
+        call.answer(reply({"data": {"modify_domain": said}, "errors": None}))
+    assert call.done
+    assert call.value == said

@@ -256,3 +256,9 @@ def test_passwords_are_not_repeated(function, args, proxy, play) -> None:
     with pytest.raises(InvalidArgument, match="password") as caught:
         play(getattr(proxy()["User"], function), *args)
     assert "hush" not in repr(caught.value)
+
+
+def test_a_state_that_is_not_given_is_left_out_from_25_on(proxy, play):
+    """Managers from 25.6 on refuse the null that 23.09 needs."""
+    change = play(proxy("v9.20250722")["User"].update, "me@example.com", full_name="M E")
+    assert change.request["json"]["variables"]["props"] == {"full_name": "M E"}

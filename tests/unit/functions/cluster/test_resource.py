@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -185,3 +186,26 @@ def test_bad_input_is_refused_before_anything_is_sent(argument, function, args, 
 def test_answers_of_another_kind_are_invalid_replies(function, answer, proxy, play, reply) -> None:
     with pytest.raises(InvalidReply):
         play(getattr(proxy()["Resource"], function)).answer(reply(answer))
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("1g", str(2**30)),
+        ("64m", str(64 * 2**20)),
+        ("1.5K", "1536"),
+        ("2GiB", str(2**31)),
+        ("1gb", str(2**30)),
+        ("1024", "1024"),
+        ("0.5", "0.5"),
+        ("Infinity", "Infinity"),
+        (4, 4),
+    ],
+)
+def test_a_changed_preset_has_no_units_from_25_on(proxy, play, given, sent):
+    change = play(proxy("v9.20250722")["Resource"].modify_preset, "p", {"mem": given})
+    assert json.loads(change.request["json"]["variables"]["props"]["resource_slots"]) == {"mem": sent}
+    old = play(proxy("v7.20230615")["Resource"].modify_preset, "p", {"mem": given})
+    assert json.loads(old.request["json"]["variables"]["props"]["resource_slots"]) == {"mem": given}
+    new = play(proxy("v9.20250722")["Resource"].create_preset, "p", {"mem": given})
+    assert json.loads(new.request["json"]["variables"]["props"]["resource_slots"]) == {"mem": given}

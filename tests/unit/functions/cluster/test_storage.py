@@ -9,11 +9,12 @@ import pytest
 
 from ai.backend.client.exceptions import BackendAPIVersionError, InvalidArgument, InvalidReply
 from ai.backend.client.functions.accounts.host_permissions import HOST_PERMISSIONS, host_permissions
+from ai.backend.client.functions.toolkit.generations import Generation
 
 HOST = "local:volume1"
 SCOPE = "user:0b2f4f7e-5a60-4d02-9a5e-0cbe1c5d2f11"
 DETAILS = "quota_scope_id storage_host_name details { hard_limit_bytes usage_bytes usage_count }"
-OLD, NEW = (6, "20220615"), (6, "20230315")
+OLD, NEW = Generation.of((6, "20220615")), Generation.of((6, "20230315"))
 
 
 def test_a_page_of_volumes(proxy, play, reply) -> None:

@@ -9,7 +9,6 @@ import uuid
 import pytest
 
 from ai.backend.client.exceptions import BackendAPIVersionError, BackendClientError, InvalidArgument, InvalidReply
-from ai.backend.client.functions.cluster.background_task import BackgroundTask
 from ai.backend.client.functions.compute import sockets
 from ai.backend.client.functions.compute.kernel import Kernel
 from ai.backend.client.functions.compute.sockets import output_of, result_of
@@ -86,8 +85,7 @@ def test_unknown_scopes(kernel, scope):
 
 
 def test_events_of_a_background_task(proxy):
-    session = proxy("v7.20230615")["Kernel"].session
-    bound = type("BackgroundTask", (BackgroundTask,), {"session": session})
+    bound = proxy("v7.20230615")["BackgroundTask"]
     assert opening(bound(ID).listen_events()) == ("GET /events/background-task", {"taskId": str(ID)}, "")
     assert bound(str(ID).replace("-", "")).task_id == str(ID)
     with pytest.raises(InvalidArgument, match="task_id"):
@@ -95,9 +93,8 @@ def test_events_of_a_background_task(proxy):
 
 
 def test_background_tasks_need_v5(proxy):
-    session = proxy("v4.20190615")["Kernel"].session
     with pytest.raises(BackendAPIVersionError, match="v5"):
-        opening(type("BackgroundTask", (BackgroundTask,), {"session": session})(ID).listen_events())
+        opening(proxy("v4.20190615")["BackgroundTask"](ID).listen_events())
 
 
 # -- sockets ----------------------------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ from graphql import parse
 from ai.backend.client.exceptions import BackendAPIVersionError, InvalidArgument, InvalidReply
 from ai.backend.client.functions.toolkit import graphql
 from ai.backend.client.functions.toolkit.fields import DOMAIN
+from ai.backend.client.functions.toolkit.generations import Generation
 from ai.backend.client.functions.toolkit.graphql import Variable
 
-OLD, NEW = (6, "20200815"), (6, "20210815")
+OLD, NEW = Generation.of((6, "20200815")), Generation.of((6, "20210815"))
 
 
 def document(recipe: Any) -> dict[str, Any]:
@@ -65,6 +66,20 @@ def test_dollar_signs_in_fields_are_left_alone() -> None:
     """Pitfall: the vendor's client replaces `$fields` in the finished document."""
     body = document(graphql.select("root", ['x(a: "$fields")', "y"]))
     assert body["query"] == 'query { root { x(a: "$fields") y } }'
+
+
+def test_an_answer_may_come_in_an_envelope(reply) -> None:
+    """From 26.3 on."""
+    said = reply({"data": {"root": {"ok": True, "msg": "", "x": 1}}, "errors": None})
+    assert answered(graphql.select("root", ["x"]), said) == {"ok": True, "msg": "", "x": 1}
+    assert answered(graphql.mutate("root", {}), said) == {"ok": True, "msg": "", "x": 1}
+    assert answered(graphql.execute("{ root { x } }"), said) == {"root": {"ok": True, "msg": "", "x": 1}}
+    page = reply({"data": {"root": {"total_count": 1, "items": [{"x": 1}]}}, "errors": None})
+    assert answered(graphql.select_page(NEW, "root", ["x"], {}, page_offset=0, page_size=1), page).items == [{"x": 1}]
+
+
+def test_data_that_is_called_data_is_no_envelope(reply) -> None:
+    assert answered(graphql.execute("{ data: root { x } }"), reply({"data": {"x": 1}})) == {"data": {"x": 1}}
 
 
 @pytest.mark.parametrize("value", [{"x": 1}, [{"x": 1}], None])

@@ -105,8 +105,8 @@ def test_filters_need_their_version(manager) -> None:
     [(None, '(type == "INFERENCE")'), ('name == "a"', '(name == "a") & (type == "INFERENCE")')],
 )
 def test_a_page_of_inference_sessions(given, condition, proxy, play) -> None:
-    session = proxy()["Kernel"].session
-    bound = type("InferenceSession", (InferenceSession,), {"session": session})
+    kernel = proxy()["Kernel"]
+    bound = type("InferenceSession", (InferenceSession,), {"session": kernel.session, "server": kernel.server})
     call = play(bound.paginated_list, "RUNNING", filter=given, fields=["name"])
     assert call.request["json"]["variables"]["filter"] == condition
     assert call.request["json"]["variables"]["status"] == "RUNNING"
@@ -114,6 +114,7 @@ def test_a_page_of_inference_sessions(given, condition, proxy, play) -> None:
 
 
 def test_inference_sessions_need_filters(proxy, play) -> None:
-    session = proxy("v6.20200815")["Kernel"].session
+    kernel = proxy("v6.20200815")["Kernel"]
+    bound = type("InferenceSession", (InferenceSession,), {"session": kernel.session, "server": kernel.server})
     with pytest.raises(BackendAPIVersionError, match=r"v6\.20210815"):
-        play(type("InferenceSession", (InferenceSession,), {"session": session}).paginated_list)
+        play(bound.paginated_list)

@@ -30,7 +30,7 @@ def folder(proxy: Any) -> Any:
     """`folder(version)`: the folder "data"."""
 
     def make(version: str = V7, **config: Any) -> Any:
-        values = {"endpoints": ("http://m",), "access_key": "AK", "storage_proxy_address_map": {}, **config}
+        values = {"storage_proxy_address_map": {}, **config}
         return proxy(version, **values)["VFolder"]("data")
 
     return make

@@ -112,6 +112,11 @@ def test_parameters_become_the_query_and_come_back_as_they_were(prepare, params,
     assert parts.path == "/auth"
 
 
+def test_a_list_repeats_its_name_in_the_query(prepare):
+    assert prepare(Request("GET", "/x", params={"files": ["a b", "c"], "n": 1})).target == "/x?files=a+b&files=c&n=1"
+    assert prepare(Request("GET", "/x", params={"files": []})).target.rstrip("?") == "/x"
+
+
 @pytest.mark.parametrize(
     "request_",
     [
