@@ -293,6 +293,20 @@ class ApiFactory(ApiFunction[P, Any]):
         def __get__(self, instance: Any, owner: Any) -> Any: ...
 
 
+class _ConstructorSignature:
+    """The ``__signature__`` of a class whose ``__new__`` takes anything: that of its ``__init__``.
+
+    CPython 3.11.2 (Debian 12) would show the one of ``__new__``, and later ones do for a class without ``__init__``.
+    """
+
+    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+        if owner.__init__ is object.__init__:  # type: ignore[misc]  # compared, not called
+            return inspect.Signature()
+        signature = inspect.signature(owner.__init__)  # type: ignore[misc]  # that of this very class
+        parameters = list(signature.parameters.values())[1:]
+        return signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+
+
 class BaseFunction(Generic[M]):
     """Base of the function proxies.
 
@@ -304,6 +318,9 @@ class BaseFunction(Generic[M]):
     """
 
     session: ClassVar[Any] = None
+
+    if not TYPE_CHECKING:
+        __signature__ = _ConstructorSignature()
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """An object for the session of the class, or of the ``with`` block that the code is in."""
