@@ -3,7 +3,9 @@
 `ai` and `ai.backend` stay namespace packages, because other distributions install into them too.
 """
 
+import atexit
 import re
+import tempfile
 from pathlib import Path
 
 from setuptools import setup
@@ -28,7 +30,12 @@ PACKAGES = {
 }
 SANDBOX_NEEDS = ["aiohttp>=3.9", "graphql-core>=3.3,<4", "PyYAML>=6", "SQLAlchemy>=2.0.15"]
 
+# Every build starts in an empty folder, and leaves none: what an earlier one left would get into the wheel.
+BUILD = tempfile.TemporaryDirectory(prefix="actor-client-build-")
+atexit.register(BUILD.cleanup)
+
 setup(
+    options={"build": {"build_base": BUILD.name}},
     name="backend.ai-actor-client",
     version=VERSION,
     description="Actor-based, concurrent client for the Backend.AI manager API: threads, asyncio and gevent",
@@ -68,6 +75,8 @@ setup(
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Programming Language :: Python :: Implementation :: CPython",
         "Typing :: Typed",
     ],

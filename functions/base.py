@@ -316,12 +316,37 @@ class ApiFactory(ApiFunction[P, Any]):
         def __get__(self, instance: Any, owner: Any) -> Any: ...
 
 
+class NoSessionError(AttributeError, RuntimeError):
+    """A proxy class that belongs to no session was asked for its server.
+
+    An ``AttributeError`` too: ``help()`` and editors look at every attribute of a class, and expect that of one which
+    is not there.
+    """
+
+
 class _CurrentServer:
     """The server of a class that was made for no session: that of the ``with`` block that the code is in."""
 
     def __get__(self, instance: Any, owner: type[BaseFunction[Any]]) -> Server:
-        server: Server = session_of(owner)._server
+        try:
+            server: Server = session_of(owner)._server
+        except RuntimeError as error:
+            raise NoSessionError(*error.args) from None
         return server
+
+
+class _ConstructorSignature:
+    """The ``__signature__`` of a class whose ``__new__`` takes anything: that of its ``__init__``.
+
+    CPython 3.11.2 (Debian 12) would show the one of ``__new__``, and later ones do for a class without ``__init__``.
+    """
+
+    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+        if owner.__init__ is object.__init__:  # type: ignore[misc]  # compared, not called
+            return inspect.Signature()
+        signature = inspect.signature(owner.__init__)  # type: ignore[misc]  # that of this very class
+        parameters = list(signature.parameters.values())[1:]
+        return signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
 
 
 class BaseFunction(Generic[M]):
@@ -337,6 +362,9 @@ class BaseFunction(Generic[M]):
 
     session: ClassVar[Any] = None
     server: ClassVar[Server] = cast("Server", _CurrentServer())
+
+    if not TYPE_CHECKING:
+        __signature__ = _ConstructorSignature()
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """An object for the session of the class, or of the ``with`` block that the code is in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,16 +18,9 @@ import pytest
 from ai.backend.client._current import current_session
 from support.runtimes.calling import RUNTIMES, Runtime, available
 from support.runtimes.scripts import CLEAN
+from support.scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from support.servers.echo import EchoServer
 from support.servers.faults import FaultServer
-
-TOGETHER = {
-    "tests/live/": "cluster",
-    "tests/sandbox/test_parity.py": "cluster",
-    "tests/sandbox/test_vendor.py": "vendor",
-    "tests/unit/test_packaging.py": "wheel",
-}
-"""Tests that one process runs, in turn: they share what does not bear two at once, or takes long to make."""
 
 _numbers = itertools.count(1)
 
@@ -36,16 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write recorded test data anew instead of comparing")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Each test goes to any process, but what is in :data:`TOGETHER` to one. (xdist's own groups need pytest < 9.2.)"""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not there for mypy
-        def _split_scope(self, nodeid: str) -> str:
-            return next((group for path, group in TOGETHER.items() if nodeid.startswith(path)), nodeid)
-
-    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
+def pytest_configure(config: pytest.Config) -> None:
+    """Ctrl-C works in tests and in what they start, also when the run is in the background of a script."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # inherited by every process that is started from here
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

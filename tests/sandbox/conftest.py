@@ -13,6 +13,7 @@ from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.sandbox import Sandbox
 from ai.backend.client.session import Session
 from support.cluster import IMAGE
+from support.sandboxes import emptied
 
 APIS = ("v7.20230615", "v4.20190615")
 
@@ -33,15 +34,17 @@ def sandboxes() -> Iterator[Callable[[str], Sandbox]]:
 
 
 @pytest.fixture
-def sandbox(sandboxes: Callable[[str], Sandbox]) -> Sandbox:
+def sandbox(sandboxes: Callable[[str], Sandbox]) -> Iterator[Sandbox]:
     """A sandbox of the newest generation."""
-    return sandboxes(APIS[0])
+    with emptied(sandboxes(APIS[0])) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(params=APIS)
-def any_sandbox(request: pytest.FixtureRequest, sandboxes: Callable[[str], Sandbox]) -> Sandbox:
+def any_sandbox(request: pytest.FixtureRequest, sandboxes: Callable[[str], Sandbox]) -> Iterator[Sandbox]:
     """Each generation in turn."""
-    return sandboxes(request.param)
+    with emptied(sandboxes(request.param)) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -50,3 +50,10 @@ def test_the_example_of_a_test_runs(tmp_path):
         check=False,
     )
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/sandbox.md"])
+def test_waiting_for_a_sandbox_that_cannot_start_ends(document, tmp_path):
+    (found,) = re.findall(r"(tools/sandbox/serve > sandbox.env &\n.*?; done)", (ROOT / document).read_text("utf-8"))
+    script = found.replace("tools/sandbox/serve", "false")
+    subprocess.run(["/bin/sh", "-c", script], cwd=tmp_path, timeout=60, check=True)

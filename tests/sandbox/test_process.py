@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ai.backend.client.sandbox import Sandbox, SandboxError
+from ai.backend.client.sandbox.sessions import janitor
 from ai.backend.client.sandbox.sessions.janitor import MARK_VARIABLE
 from ai.backend.client.session import Session
 from support.cluster import IMAGE
@@ -43,6 +44,19 @@ def processes(folder: Path) -> set[int]:
             return False
 
     return {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and marked(int(path.name))}
+
+
+def running(fits: Callable[[list[str]], bool]) -> list[int]:
+    """The processes whose command line fits."""
+
+    def command_line(pid: int) -> list[str]:
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").split("\0")[:-1]
+        except OSError:
+            return []
+
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if fits(command_line(pid))]
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -116,10 +130,7 @@ def test_a_janitor_that_is_killed_is_replaced(folders):
         (folder,) = folders()
 
         def janitors() -> list[int]:
-            listed = subprocess.run(
-                ["pgrep", "-f", f"janitor.py {folder}"], capture_output=True, text=True, check=False
-            )
-            return [int(line) for line in listed.stdout.split()]
+            return running(lambda arguments: janitor.__file__ in arguments and str(folder) in arguments)
 
         (first,) = janitors()
         os.kill(first, signal.SIGKILL)

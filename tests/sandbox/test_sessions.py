@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import sys
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from ai.backend.client.sandbox import Sandbox
 from ai.backend.client.session import Session
 from support.cluster import IMAGE
 from support.job import finish, run
+from support.sandboxes import emptied, left_over
 
 
 def test_a_value_is_shown_and_state_is_kept(kernel):
@@ -109,6 +111,32 @@ def test_a_batch_runs_its_three_steps(kernel):
         ("build-finished", 0, [["stdout", "built\n"]]),
         ("finished", 7, [["stdout", "ran\n"]]),
     ]
+
+
+@pytest.mark.parametrize("command", ["python", "python3"])
+def test_a_batch_has_the_interpreter_of_the_sandbox(kernel, command, tmp_path):
+    """Also where the system has no command of that name, or another Python behind it."""
+    (tmp_path / "main.py").write_text("import sys; print(sys.executable, sys.prefix, sys.argv[1:])\n")
+    kernel.upload([tmp_path / "main.py"], basedir=tmp_path)
+    expected = f"{sys.executable} {sys.prefix} ['a b']\n"
+    assert run(kernel, "", mode="batch", opts={"exec": f"{command} main.py 'a b'"})[0] == expected
+
+
+def test_python_is_there_where_the_system_has_none(name, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with Sandbox() as sandbox, Session(config=sandbox.config()) as session:
+        kernel = session.Kernel.get_or_create(IMAGE, name=name)
+        (_, _, result) = run(kernel, "", mode="batch", opts={"exec": "python -c 'import sys; sys.exit(3)'"})
+        assert result["exitCode"] == 3
+
+
+def test_what_a_test_leaves_running_takes_no_room_of_the_next(any_sandbox, name):
+    with Session(config=any_sandbox.config()) as session, Session(config=any_sandbox.config("user")) as user:
+        with emptied(any_sandbox):
+            session.Kernel.get_or_create(IMAGE, name=name)
+            user.Kernel.get_or_create(IMAGE, name=name + "-own")
+            assert len(left_over(any_sandbox)) == 2
+        assert left_over(any_sandbox) == []
 
 
 def test_a_failed_build_keeps_the_program_from_running(kernel):

@@ -178,16 +178,21 @@ def in_tree():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The content of the wheel: what `setup.py` puts together for it, from a copy of the tree."""
+    """The content of the wheel, from a copy of the tree in which an earlier build left what is gone by now."""
     pytest.importorskip("setuptools")
     copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("built")
+    stale = copy / "build" / "lib" / "ai" / "backend" / "client" / "gone.py"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
     for name in (*FOLDERS.values(), "tests", "tools"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     for name in ("setup.py", "pyproject.toml", "README.md", "MANIFEST.in"):
         shutil.copy(ROOT / name, copy)
-    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(out)]
-    run = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=60, check=False)
+    # The step of a wheel's making that takes everything there is below the build folder.
+    command = [sys.executable, "setup.py", "-q", "install_lib", "--no-compile", "--install-dir", str(out)]
+    run = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=100, check=False)
     assert run.returncode == 0, run.stderr
+    assert [path for path in (copy / "build").rglob("*") if path.is_file()] == [stale]
     return out
 
 

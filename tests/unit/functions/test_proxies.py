@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 import pydoc
+import re
 
 import pytest
 
@@ -13,6 +14,11 @@ from ai.backend.client.config import APIConfig
 from ai.backend.client.functions import PROXIES
 from ai.backend.client.functions.base import ApiFunction, BaseFunction, BoundFunction
 from ai.backend.client.session import AsyncSession, Session
+
+
+def shown_by_help(thing: object) -> str:
+    """Its help, each signature on one line: CPython 3.13 breaks the long ones."""
+    return re.sub(r"\([\s|]+", "(", re.sub(r"[ \n]+", " ", pydoc.plain(pydoc.render_doc(thing))))
 
 
 def test_all_proxies_are_there() -> None:
@@ -61,7 +67,30 @@ def test_every_function_is_documented_where_users_look(kind) -> None:
                 assert f"{function}(" in shown or f"{recipe.__name__}(" in shown
                 assert inspect.getdoc(recipe).splitlines()[0] in shown
     assert ("CallFuture" in str(inspect.signature(session.Manager.status))) is (kind is AsyncSession)
-    assert "get_or_create(image" in pydoc.plain(pydoc.render_doc(session.Kernel))
+    assert "get_or_create(image" in shown_by_help(session.Kernel)
+
+
+@pytest.mark.parametrize("kind", [Session, AsyncSession])
+def test_every_proxy_shows_what_makes_its_objects(kind) -> None:
+    """`__signature__` is what `help`, editors and `inspect.signature` read first, in every version of Python."""
+    session = kind(config=APIConfig(endpoint="http://manager.example", access_key="AK", secret_key="SK"))
+    for name, proxy in PROXIES.items():
+        taken = [] if proxy.__init__ is object.__init__ else list(inspect.signature(proxy.__init__).parameters)[1:]
+        for owner in (getattr(session, name), proxy):
+            assert owner.__signature__ == inspect.signature(owner)
+            assert list(inspect.signature(owner).parameters) == taken, name
+    assert "kernel_id" in inspect.signature(session.Kernel).parameters
+    assert " | Kernel(kernel_id: " in shown_by_help(session.Kernel)
+
+
+@pytest.mark.parametrize("kind", [Session, AsyncSession])
+def test_help_on_a_proxy_shows_every_function(kind) -> None:
+    session = kind(config=APIConfig(endpoint="http://manager.example", access_key="AK", secret_key="SK"))
+    for name in PROXIES:
+        bound = getattr(session, name)
+        shown = shown_by_help(bound)
+        for function, member in inspect.getmembers(bound, lambda value: isinstance(value, BoundFunction | ApiFunction)):
+            assert f" | {function}(" in shown or f" | {function} = {member.__name__}(" in shown, (name, function)
 
 
 def test_a_function_of_objects_that_is_called_on_the_class_says_so() -> None:

@@ -18,6 +18,9 @@ from ai.backend.client.sandbox.core.state import Sandbox
 
 NO_CONTENT: Final = 204
 MAX_BODY: Final = 64 * 2**20
+MAX_DEPTH: Final = 500
+"""Objects and lists inside each other. What each version of Python bears by itself differs, and is not met evenly."""
+
 """Bytes of a request's body that are read at once; uploads are read in pieces."""
 
 PIECE: Final = 2**18
@@ -61,7 +64,7 @@ class Call:
             Problem: 400.
         """
         try:
-            given = json.loads(await self.request.text())
+            given = _decoded(await self.request.text())
         except ValueError as error:
             raise malformed(self.request) if self.sandbox.v9 else invalid(str(error)) from None
         if not isinstance(given, dict):
@@ -82,7 +85,7 @@ class Call:
         given: Any
         if self.request.can_read_body:
             try:
-                given = json.loads(await self.request.text())
+                given = _decoded(await self.request.text())
             except ValueError:
                 raise invalid("Malformed body") from None
         else:
@@ -192,6 +195,23 @@ class Routes:
 def answer(value: Any, status: int = 200) -> web.Response:
     """A JSON answer."""
     return web.Response(text=json.dumps(value, default=str), status=status, content_type="application/json")
+
+
+def _decoded(text: str) -> Any:
+    """What a text of JSON stands for.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deeply.
+    """
+    value = json.loads(text)
+    inside = [value]
+    for _ in range(MAX_DEPTH):
+        held = (item.values() if isinstance(item, dict) else item for item in inside if isinstance(item, dict | list))
+        inside = [value for values in held for value in values]
+        if not inside:
+            return value
+    raise RecursionError
 
 
 def missing(what: str) -> Handler:

@@ -161,6 +161,8 @@ _SESSION: Final[dict[str, Resolver]] = {
 }  # fmt: skip
 _COMPUTE_SESSION: Final[dict[str, Resolver]] = {
     **_SESSION,
+    "sess_id": _attribute("name"),
+    "sess_type": lambda _context, session: session.type.upper(),
     "session_id": _attribute("id"),
     "main_kernel_id": _attribute("kernel_id"),
     "main_kernel_role": _constant("COMPUTE"),

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from typing import Any, Final
 from ai.backend.client.sandbox.sessions import janitor
 
 RUNNER: Final = Path(__file__).with_name("runner.py")
+PYTHONS: Final = ("python", "python3")
 FLUSH_SECONDS: Final = 2.0
 """How long one call waits for output."""
 
@@ -121,6 +123,7 @@ class Kernel:
         self.mark = f"{mark}:{session_id.hex}"
         self.work = folder / "work"
         self.log = folder / "container.log"
+        self._commands = folder / "bin"
         self.exec_timeout = 0.0
         self.mounts: dict[Path, Path] = {}
         self._environ = dict(environ)
@@ -136,6 +139,7 @@ class Kernel:
     async def start(self) -> None:
         """Start the process and wait until it listens."""
         self.work.mkdir(parents=True, exist_ok=True)
+        self._make_commands()
         here, there = socket.socketpair()
         with there, self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220  # takes milliseconds; asyncio's has a thread per process
@@ -154,13 +158,22 @@ class Kernel:
         self.dead = asyncio.Event()
         self._reader_task = asyncio.create_task(self._read(reader, self.dead))
 
+    def _make_commands(self) -> None:
+        """`python` in the session is this interpreter, whether the system has one of that name or not."""
+        self._commands.mkdir(exist_ok=True)
+        for name in PYTHONS:
+            command = self._commands / name
+            # No link: an environment is found by the path that its interpreter was started by.
+            command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', "utf-8")
+            command.chmod(0o700)
+
     def environ(self) -> dict[str, str]:
         """The environment of what runs in the session."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TZ") if name in os.environ}
         return {
             "LANG": "C.UTF-8",
-            "PATH": os.defpath,
             **kept,
+            "PATH": os.pathsep.join([str(self._commands), os.environ.get("PATH", os.defpath)]),
             "HOME": str(self.work),
             "USER": "work",
             "TERM": "xterm",
