@@ -11,7 +11,7 @@ die() {
 }
 
 # A BACKEND_* setting of the caller's own must not lead tests or a demo to the caller's real server.
-for _name in "${!BACKEND_@}" "${!SORNA_@}"; do unset "$_name"; done
+for _name in "${!BACKEND_@}" "${!SORNA_@}" "${!CLUSTER_26_9_@}"; do unset "$_name"; done
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
 export NO_PROXY=$no_proxy
 : "${SIGN_OF_LIFE:=15}" # seconds between two lines of something that takes long
@@ -133,20 +133,30 @@ can_write() {
         die "no write access to $ROOT or $PROJECT_VENV: work on a copy of your own"
 }
 
-cluster_runs() (
+of_cluster() ( # of_cluster RELEASE COMMAND... : runs it with the settings of that release's cluster
     # shellcheck source=tools/cluster/lib.sh
     . "$ROOT/tools/cluster/lib.sh"
-    is_running manager
+    use_release "$1"
+    "${@:2}"
 )
 
-start_cluster() { # starts the cluster unless it runs, exports its BACKEND_* lines; stops at exit what it started
-    local lines key value
-    if cluster_runs; then
-        say "using the cluster that runs already"
+STARTED=() # releases whose clusters were started here
+stop_clusters() {
+    local release
+    for release in "${STARTED[@]}"; do "$ROOT/tools/cluster/down" --release "$release"; done
+}
+
+# start_cluster RELEASE [PREFIX]: starts a cluster unless it runs, exports its BACKEND_* lines, with PREFIX before the
+# names; at exit what was started is stopped
+start_cluster() {
+    local release=$1 prefix=${2:-} lines key value
+    if of_cluster "$release" is_running manager; then
+        say "using the Backend.AI $release that runs already"
     else
-        say "starting a Backend.AI cluster on loopback (about a minute the first time)"
-        trap '"$ROOT/tools/cluster/down"' EXIT
+        say "starting a Backend.AI $release on loopback (some minutes the first time)"
+        STARTED+=("$release")
+        trap stop_clusters EXIT
     fi
-    lines=$("$ROOT/tools/cluster/up") || exit 1
-    while IFS='=' read -r key value; do export "$key=$value"; done <<< "$lines"
+    lines=$("$ROOT/tools/cluster/up" --release "$release") || exit 1
+    while IFS='=' read -r key value; do export "$prefix$key=$value"; done <<< "$lines"
 }

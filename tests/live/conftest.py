@@ -1,4 +1,8 @@
-"""What the tests on a real cluster share. `tools/test --live` starts it and sets the variables."""
+"""What the tests on real clusters share. `tools/test --live` starts them and sets the variables.
+
+A test runs on the cluster of 23.09 unless it asks for others: `@pytest.mark.parametrize("release", ["26.9"],
+indirect=True)`. What `live_config()` gives, and so all that is made from it, follows.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +19,33 @@ import pytest
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import BackendAPIError
 from ai.backend.client.session import Session
+from support import cluster
 from support.golden import recording
 
 HERE = Path(__file__).parent
-NEEDED = ("BACKEND_ENDPOINT", "BACKEND_ACCESS_KEY", "BACKEND_SECRET_KEY")
+DEFAULT = "23.09"
+
+
+def release_of(item: pytest.Item) -> str:
+    """The release whose cluster a test runs on."""
+    release: str = item.callspec.params.get("release", DEFAULT) if hasattr(item, "callspec") else DEFAULT
+    return release
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below this folder is live, and skipped where there is no cluster."""
-    missing = [name for name in NEEDED if not os.environ.get(name)]
+    """Everything below this folder is live, and skipped where its cluster is not."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.live)
-            if missing:
-                item.add_marker(pytest.mark.skip(reason=f"needs a cluster: {', '.join(missing)} not set"))
+            release = release_of(item)
+            if missing := cluster.missing(release):
+                item.add_marker(pytest.mark.skip(reason=f"needs a cluster of {release}: {', '.join(missing)} not set"))
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Iterator[None]:
-    """See which API functions a test runs."""
-    with recording.RECORDER.test():
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """See which API functions a test runs on 23.09, which `docs/api-coverage.md` is about."""
+    with recording.RECORDER.test() if release_of(item) == DEFAULT else contextlib.nullcontext():
         return (yield)
 
 
@@ -51,12 +62,19 @@ def _record_of_calls(request: pytest.FixtureRequest) -> Iterator[None]:
         recording.write(recording.RECORDER.marks, Path(folder))
 
 
-@pytest.fixture
-def live_config() -> Callable[..., Any]:
-    """Configurations for the cluster: `live_config(**options)`."""
+@pytest.fixture(scope="session")
+def release(request: pytest.FixtureRequest) -> str:
+    """The release whose cluster the test runs on; set by `parametrize(..., indirect=True)`."""
+    chosen: str = getattr(request, "param", DEFAULT)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def live_config(release: str) -> Callable[..., Any]:
+    """Configurations for the superadmin of the cluster: `live_config(**options)`."""
 
     def make(**options: Any) -> Any:
-        return APIConfig(**options)
+        return APIConfig(**{**cluster.connection(release), **options})
 
     return make
 

@@ -8,16 +8,15 @@ from decimal import Decimal
 
 import psutil
 
-from ai.backend.common.types import BinarySize, DeviceId, DeviceName, MetricKey, SlotName, SlotTypes
-
-from .. import __version__
-from ..resources import (
+from ai.backend.agent import __version__
+from ai.backend.agent.resources import (
     AbstractComputeDevice,
     AbstractComputePlugin,
     DeviceSlotInfo,
     DiscretePropertyAllocMap,
 )
-from ..stats import Measurement, MetricTypes, NodeMeasurement
+from ai.backend.agent.stats import Measurement, MetricTypes, NodeMeasurement
+from ai.backend.common.types import BinarySize, DeviceId, DeviceName, MetricKey, SlotName, SlotTypes
 
 
 class Device(AbstractComputeDevice):
