@@ -149,6 +149,13 @@ class Runtime:
         Returns:
             Settled when nothing is left of the runtime but its thread's last steps; see :meth:`join`.
         """
+        if not self._closed.done():
+            self._start_closing(timeout)
+        closing = CallFuture[None]()  # one for each who asks: giving up waiting must not end it for the others
+        self._closed.on_settled(lambda: closing.settle(None, None))
+        return closing
+
+    def _start_closing(self, timeout: float) -> None:
         if timeout > 0 and not self.closing:
             self.streams.start_parting()
         with self._close_lock:
@@ -156,9 +163,6 @@ class Runtime:
         self._slots.close()
         self.hub.call(self.streams.part if timeout > 0 else self.streams.close)
         self._put(Close(timeout))
-        closing = CallFuture[None]()  # one for each who asks: giving up waiting must not end it for the others
-        self._closed.on_settled(lambda: closing.settle(None, None))
-        return closing
 
     def join(self, timeout: float) -> bool:
         """Wait for the hub's thread to end. At once True on the hub itself."""

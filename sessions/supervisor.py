@@ -2,10 +2,23 @@
 
 States::
 
-    OPEN ── Close ──▶ DRAINING ── all calls ended, or the time is up ──▶ ENDED
-      └── too many crashes ──────────────────────────────────────────────▲
+    OPEN ── Close ──▶ DRAINING ── all calls and function actors have ended, or the time is up ──▶ ENDED
+      └── too many crashes ───────────────────────────────────────────────────────────────────────▲
 
 While OPEN, calls that come before the API version is known wait for the probe, which the first of them starts.
+
+A suspended recipe needs its function actor until its call has ended, and while DRAINING no call comes in: so the last
+end of a call is the moment at which nothing more can be asked of any actor. Then each gets its poison pill, behind all
+that it was given::
+
+    Supervisor                      FunctionActor
+        │ ── POISON_PILL ──────────────▶ │  does what is in its mailbox before, then ends itself
+        │ ◀──────────────────── Ended ── │  its last act; the mailbox of one that has ended answers at once
+        ▼
+    ENDED, when all have answered
+
+An actor that has crashed gets its pill at once. One that somebody stopped from outside says ``Ended`` unasked, and its
+mailbox hands back what it was given. A fresh actor goes on in either case.
 """
 
 from __future__ import annotations
@@ -26,7 +39,7 @@ from ai.backend.client.actors.messages import (
     Cancel,
     Close,
     Crashed,
-    Drained,
+    Ended,
     Finished,
     Gathered,
     Invoke,
@@ -99,12 +112,12 @@ class Supervisor(TurnActor):
         self._held_back: dict[Call, None] = {}
         self._gatherings: dict[Call, Gathering] = {}
         self._functions: dict[str, FunctionActor] = {}
-        self._undrained: set[str] = set()
+        self._ending: set[FunctionActor] = set()  # those that have their pill and have not answered
         self._budget = RestartBudget()
         self._close_timer: Timer | None = None
         self._close_at = float("inf")
         self._fatal: BaseException | None = None
-        self.in_flight = InFlight(hub, self._expired, self._emptied)
+        self.in_flight = InFlight(hub, self._expired, self._proceed)
         self.transport = make_transport(self)
         self.transport.progressed = self._progressed
         if not probes:
@@ -129,9 +142,8 @@ class Supervisor(TurnActor):
             self._function_crashed(message)
         elif kind is Close:
             self._close(message.timeout)
-        elif kind is Drained:
-            self._undrained.discard(message.actor)
-            self._emptied()
+        elif kind is Ended:
+            self._actor_ended(message.actor, message.unread)
 
     def _invoke(self, message: Invoke) -> None:
         call = message.call
@@ -273,10 +285,22 @@ class Supervisor(TurnActor):
         if not self._budget.spend():
             self._fail(message.error)
             return
-        # A fresh actor takes over; the old one works off what is in its mailbox and then stops.
+        # A fresh actor takes over; the old one works off what is in its mailbox before it ends.
         old = self._functions.pop(message.actor, None)
         if old is not None:
-            _stop(old)
+            self._poison(old)
+
+    def _poison(self, actor: FunctionActor) -> None:
+        self._ending.add(actor)
+        actor.mailbox.put(POISON_PILL)
+
+    def _actor_ended(self, actor: FunctionActor, unread: Any) -> None:
+        self._ending.discard(actor)
+        if self._functions.get(actor.name) is actor:
+            del self._functions[actor.name]
+        if unread.__class__ in (Invoke, Received) and not unread.call.ended:
+            self._function(actor.name).mailbox.put(unread)
+        self._proceed()
 
     def crashed(self, message: Any, error: BaseException) -> None:
         """This actor itself failed. The call that it was about ends; without one nothing can be relied on any more."""
@@ -343,7 +367,8 @@ class Supervisor(TurnActor):
 
     def known_calls(self) -> list[Call]:
         """Every call that has come here and has not ended, in whatever mailbox it is. For a forked child."""
-        messages = [*self.mailbox.messages, *(m for actor in self._functions.values() for m in actor.mailbox.messages)]
+        actors = [*self._functions.values(), *self._ending]
+        messages = [*self.mailbox.messages, *(message for actor in actors for message in actor.mailbox.messages)]
         waiting = [message.call for message in messages if getattr(message, "call", None) is not None]
         return [call for call in dict.fromkeys([*self.in_flight, *waiting]) if not call.ended]
 
@@ -402,11 +427,7 @@ class Supervisor(TurnActor):
     def _close(self, timeout: float) -> None:
         if self.state is State.ENDED:
             return
-        if self.state is State.OPEN:
-            self.state = State.DRAINING
-            self._undrained = set(self._functions)
-            for actor in self._functions.values():
-                actor.mailbox.put(POISON_PILL)
+        self.state = State.DRAINING
         end = monotonic() + timeout
         if timeout <= 0:
             self._finish()
@@ -415,10 +436,15 @@ class Supervisor(TurnActor):
             if self._close_timer is not None:
                 self._close_timer.cancel()
             self._close_timer = self.hub.later(timeout, self._finish)
-            self._emptied()
+            self._proceed()
 
-    def _emptied(self) -> None:
-        if self.state is State.DRAINING and not self._undrained and not len(self.in_flight):
+    def _proceed(self) -> None:
+        """While draining: once no call is left, end the actors; once no actor is left, end the session."""
+        if self.state is not State.DRAINING or len(self.in_flight):
+            return
+        while self._functions:
+            self._poison(self._functions.popitem()[1])
+        if not self._ending:
             self._finish()
 
     def _finish(self) -> None:
@@ -433,9 +459,8 @@ class Supervisor(TurnActor):
         for call in self.in_flight:
             self._give_up(call, self._closed_error())
         self.in_flight.close()
-        for actor in self._functions.values():
+        for actor in (*self._functions.values(), *self._ending, self):
             _stop(actor)
-        _stop(self)
         self._ended()
 
     def on_stop(self) -> None:

@@ -67,10 +67,14 @@ class Desk:
     def put(self, message):
         self.supervisor.mailbox.put(message)
 
-    def call(self, recipe=None, actor="Kernel", deadline=None, **options):
+    def make(self, recipe, actor="Kernel", deadline=None, **options):
         limits = Options(5, deadline, 0, **options)
-        made = Call(self._owner, "function", actor, recipe or ask(), limits, self.slots.try_take())
+        made = Call(self._owner, "function", actor, recipe, limits, self.slots.try_take())
         made.future = CallFuture(made)
+        return made
+
+    def call(self, recipe=None, **options):
+        made = self.make(recipe or ask(), **options)
         self.put(Invoke(made))
         return made
 
