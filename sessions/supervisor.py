@@ -24,14 +24,12 @@ mailbox hands back what it was given. A fresh actor goes on in either case.
 from __future__ import annotations
 
 import enum
-import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
-from ai.backend.client.actors.call import Call, Gather, Offload, Options, Pause
+from ai.backend.client.actors.call import Call, Gather, Offload, Pause
 from ai.backend.client.actors.deadlines import InFlight
 from ai.backend.client.actors.function import FunctionActor
-from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import Hub, Timer, monotonic
 from ai.backend.client.actors.lanes import Interrupted
 from ai.backend.client.actors.messages import (
@@ -51,20 +49,16 @@ from ai.backend.client.actors.supervision import RestartBudget
 from ai.backend.client.actors.turn import TurnActor
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import (
-    ActorCrashed,
-    APIVersionWarning,
-    BackendAPIError,
     BackendError,
     DeadlineExceeded,
-    InvalidReply,
     SessionClosed,
 )
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.gathering import Gathering
+from ai.backend.client.sessions.locating import crash_error, for_another_caller, locate_call
+from ai.backend.client.sessions.probe import ApiVersion, Probe
 from ai.backend.client.sessions.wire.transport import STRANGER, Transport
-from ai.backend.client.versioning import format_api_version, negotiate
-
-ApiVersion = tuple[int, str]
+from ai.backend.client.versioning import format_api_version
 
 OUTCOMES: tuple[type[BaseException], ...] = (BackendError, OSError)
 """What a recipe may raise as its outcome: our errors, and the local file system's own."""
@@ -106,10 +100,7 @@ class Supervisor(TurnActor):
         self._ended = ended
         self.state = State.OPEN
         self.api_version: ApiVersion | None = None
-        # The session's own limits: those of the call that happens to come first are not everybody's.
-        self._probe_options = Options(config.read_timeout or None, config.deadline or None, config.retries)
-        self._probe: Call | None = None
-        self._held_back: dict[Call, None] = {}
+        self._probe = Probe(config)
         self._gatherings: dict[Call, Gathering] = {}
         self._functions: dict[str, FunctionActor] = {}
         self._ending: set[FunctionActor] = set()  # those that have their pill and have not answered
@@ -161,12 +152,14 @@ class Supervisor(TurnActor):
             self._backlog[call] = None
 
     def _admit(self, call: Call) -> None:
-        if self.api_version is None:
-            self._held_back[call] = None
-            if self._probe is None:
-                self._start_probe()
-        else:
-            self._function(call.actor).mailbox.put(Invoke(call))
+        if self.api_version is not None:
+            self._start(call)
+        elif (probe := self._probe.hold_back(call)) is not None:
+            self.in_flight.add(probe)
+            self._start(probe)
+
+    def _start(self, call: Call) -> None:
+        self._function(call.actor).mailbox.put(Invoke(call))
 
     def _free_slot(self, call: Call) -> None:
         if call.slot:
@@ -240,7 +233,7 @@ class Supervisor(TurnActor):
         try:
             while (child := gathering.next_child()) is not None:
                 self.in_flight.add(child)
-                self._function(child.actor).mailbox.put(Invoke(child))
+                self._start(child)
         except Exception as error:  # noqa: BLE001  # of whoever makes the recipes: raised in the one that gathers them
             self._end_gathering(parent)
             self.deliver(parent, None, error)
@@ -277,7 +270,7 @@ class Supervisor(TurnActor):
 
     def _function_crashed(self, message: Crashed) -> None:
         if message.call is not None:
-            self._end(message.call, None, _crash_error(message.actor, message.error))
+            self._end(message.call, None, crash_error(message.actor, message.error))
         if self.state is State.ENDED:
             return
         if isinstance(message.error, KeyboardInterrupt | Interrupted):
@@ -307,7 +300,7 @@ class Supervisor(TurnActor):
         super().crashed(message, error)
         call = getattr(message, "call", None)
         if call is not None and not call.ended:
-            self._give_up(call, _crash_error("Supervisor", error))
+            self._give_up(call, crash_error("Supervisor", error))
         if not isinstance(error, KeyboardInterrupt) and (call is None or not self._budget.spend()):
             self._fail(error)
 
@@ -320,7 +313,7 @@ class Supervisor(TurnActor):
     def _end(self, call: Call, value: Any, error: BaseException | None) -> None:
         if call.ended:
             return
-        if call is self._probe:
+        if call is self._probe.call:
             self._probed(call, value, error)
             return
         self._settle(call, value, error)
@@ -328,7 +321,7 @@ class Supervisor(TurnActor):
     def _settle(self, call: Call, value: Any, error: BaseException | None) -> None:
         call.ended = True
         if error is not None:
-            _locate(error, call)
+            locate_call(error, call)
             if self.transport.is_strange and isinstance(error, InvalidReply) and error.hint is None:
                 error.hint = STRANGER
         self._free_slot(call)
@@ -340,7 +333,7 @@ class Supervisor(TurnActor):
         if call.ended:
             return
         call.ended = True  # first, so that nothing that follows is delivered
-        self._held_back.pop(call, None)
+        self._probe.forget(call)
         self._backlog.pop(call, None)
         self._end_gathering(call)
         self.transport.abandon(call)
@@ -349,7 +342,7 @@ class Supervisor(TurnActor):
         except BaseException as failure:  # noqa: BLE001  # a recipe's own clean-up; the call is over anyway
             self.hub.report(failure, f"{call!r} failed while it was cancelled")
         if error is not None:
-            _locate(error, call)
+            locate_call(error, call)
         self._free_slot(call)
         if error is not None:
             self.hub.soon(call.future.settle, None, error)
@@ -360,7 +353,7 @@ class Supervisor(TurnActor):
             self._free_slot(call)
             self.in_flight.remove(call)
             return
-        if call is self._probe:
+        if call is self._probe.call:
             self._end(call, None, DeadlineExceeded("the server did not tell its version in time"))
             return
         self._give_up(call, DeadlineExceeded(f"the call took longer than its deadline of {call.options.deadline} s"))
@@ -390,32 +383,20 @@ class Supervisor(TurnActor):
 
     # -- version ------------------------------------------------------------------------------------------------------
 
-    def _start_probe(self) -> None:
-        first = next(iter(self._held_back))
-        probe = Call(first.owner, "open", "Session", _ask_version(), self._probe_options, slot=False)
-        probe.future = CallFuture()
-        self._probe = probe
-        self.in_flight.add(probe)
-        self._function(probe.actor).mailbox.put(Invoke(probe))
-
     def _probed(self, probe: Call, answer: Any, error: BaseException | None) -> None:
-        self._probe = None
         if error is not None:
             self.transport.abandon(probe)
         probe.ended = True
-        waiting, self._held_back = self._held_back, {}
-        if error is None or isinstance(error, BackendAPIError | InvalidReply):
-            said = answer.get("version") if isinstance(answer, dict) else None
-            self.transport.is_strange = said is None
-            version, warning = negotiate(self._config.parsed_version, said)
-            error = _warn(warning)
-            if error is None:
-                self._use_version(version)
-        for call in waiting:
-            if error is None:
-                self._function(call.actor).mailbox.put(Invoke(call))
+        outcome = self._probe.ended(answer, error)
+        if outcome.tells_version is not None:
+            self.transport.is_strange = not outcome.tells_version
+        if outcome.version is not None:
+            self._use_version(outcome.version)
+        for call in outcome.waiting:
+            if outcome.error is None:
+                self._start(call)
             else:
-                self._settle(call, None, _for_another_caller(error))
+                self._settle(call, None, for_another_caller(outcome.error))
         self.in_flight.remove(probe)
 
     def _use_version(self, version: ApiVersion) -> None:
@@ -455,7 +436,6 @@ class Supervisor(TurnActor):
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
-        self._probe = None
         for call in self.in_flight:
             self._give_up(call, self._closed_error())
         self.in_flight.close()
@@ -472,48 +452,3 @@ def _stop(actor: TurnActor) -> None:
     """Stop an actor that somebody may have stopped already."""
     if not actor.actor_stopped.is_set():
         actor.stop()
-
-
-def _locate(error: BaseException, call: Call) -> None:
-    """Say where a call failed, as far as its error does not say so yet."""
-    if not isinstance(error, BackendError):
-        return
-    step = call.step
-    if error.method is None and isinstance(step, Request):
-        error.method, error.path = step.method, "/" + step.path
-        error.endpoint = getattr(call.sent_to, "url", None)
-    if error.attempts is None and step is not None:
-        error.attempts = call.attempts
-    error.elapsed = monotonic() - call.accepted
-
-
-def _crash_error(actor: str, cause: BaseException) -> ActorCrashed:
-    error = ActorCrashed(f"{actor} failed: {type(cause).__name__}")
-    error.__cause__ = cause
-    return error
-
-
-def _ask_version() -> Generator[Request, Any, Any]:
-    response = yield Request("GET", "/", anonymous=True)
-    return response.json()
-
-
-def _warn(text: str | None) -> BaseException | None:
-    """Warn; where warnings are errors, the error."""
-    if text is not None:
-        try:
-            warnings.warn(text, APIVersionWarning, stacklevel=2)
-        except APIVersionWarning as error:
-            return error
-    return None
-
-
-def _for_another_caller(error: BaseException) -> BaseException:
-    """The probe's error, once for each call that waited for it: each gets an object of its own to raise."""
-    if not isinstance(error, BackendError):
-        return error
-    twin = type(error)(*error.args)
-    twin.__cause__ = error.__cause__
-    twin.method, twin.path, twin.endpoint, twin.attempts = error.method, error.path, error.endpoint, error.attempts
-    twin.hint = error.hint
-    return twin

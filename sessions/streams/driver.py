@@ -26,6 +26,7 @@ from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.exceptions import ActorCrashed, BackendError, InvalidReply, SessionClosed, StreamClosed
 from ai.backend.client.functions.streams.stream import StreamSpec
 from ai.backend.client.request import Request, Response
+from ai.backend.client.sessions.locating import crash_error, locate
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 
 if TYPE_CHECKING:
@@ -264,15 +265,11 @@ class StreamDriver(Generic[T]):
     def _crashed(self, defect: BaseException) -> ActorCrashed:
         """A greenlet of the stream failed: what that means for whoever uses it."""
         self._hub.report(defect, f"{self!r} failed")
-        error = ActorCrashed(f"{self._plan.actor}.{self._plan.function} failed: {type(defect).__name__}")
-        error.__cause__ = defect
-        return error
+        return crash_error(f"{self._plan.actor}.{self._plan.function}", defect)
 
     def _located(self, error: BackendError) -> BackendError:
         """Say where a running stream failed."""
-        if error.method is None and self._request is not None:
-            error.method, error.path, error.endpoint = "GET", "/" + self._request.path, self._endpoint
-            error.elapsed = monotonic() - self._since
+        locate(error, self._request, self._endpoint, None, self._since)
         return error
 
     # -- the end ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from ai.backend.client.exceptions import (
     TLSError,
 )
 from ai.backend.client.request import AttachedFile, Request, Response
+from ai.backend.client.sessions.locating import locate_call
 from ai.backend.client.sessions.wire.adapter import LaneAdapter
 from ai.backend.client.sessions.wire.bodies import Origin, SourceFailed
 from ai.backend.client.sessions.wire.cookies import WebCookies
@@ -274,10 +275,7 @@ class Transport:
             verdict = "giving up" if wait is None else f"trying again in {wait:.2f} s"
             self._log.info(f"attempt failed, {verdict}", **self._context(call, request), error=type(error).__name__)
         if wait is None:
-            error.method = request.method
-            error.path = "/" + request.path
-            error.endpoint = None if endpoint is None else endpoint.url
-            error.attempts = call.attempts
+            locate_call(error, call)
             error.hint = self._hint(error)
             self._deliver(call, None, error)
         else:
