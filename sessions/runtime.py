@@ -13,7 +13,7 @@ from ai.backend.client.actors import sockets
 from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import Hub, allocate_lock
+from ai.backend.client.actors.hub import Hub, allocate_lock, monotonic
 from ai.backend.client.actors.messages import Cancel, Close, Invoke
 from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
@@ -88,10 +88,12 @@ class Runtime:
         future: CallFuture[Any] | None = None
         try:
             slot = self._slots.try_take()
-            call = Call(self, name, actor, recipe, options, slot)
-            future = call.future = CallFuture(call)
+            accepted: float | None = None
             if not slot and not in_line:
-                self._wait_for_slot(call)
+                accepted = monotonic()
+                slot = self._wait_for_slot(accepted, options.deadline)
+            call = Call(self, name, actor, recipe, options, slot, accepted)
+            future = call.future = CallFuture(call)
             self._put(Invoke(call))
         except BaseException:
             # Refused, or interrupted: whatever of it was accepted is given up, and so is the slot.
@@ -102,17 +104,17 @@ class Runtime:
             raise
         return future
 
-    def _wait_for_slot(self, call: Call) -> None:
+    def _wait_for_slot(self, accepted: float, limit: float | None) -> bool:
+        """Whether there is one: otherwise the call queues with the supervisor."""
         if self._config.when_full == "error":
             raise Overloaded(f"{self._config.in_flight} calls are in flight")
-        if not may_wait():  # in an asyncio loop or on a hub: the call queues with the supervisor
-            return
-        if self._slots.take(call.deadline):
-            call.slot = True
-        elif self.closing:
+        if not may_wait():  # in an asyncio loop or on a hub
+            return False
+        if self._slots.take(None if limit is None else accepted + limit):
+            return True
+        if self.closing:
             raise SessionClosed("the session was closed while the call waited for its turn")
-        else:
-            raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {call.options.deadline} s")
+        raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {limit} s")
 
     def abandon(self, call: Call) -> None:
         """Part of a call's owner: its future was cancelled."""
@@ -126,8 +128,7 @@ class Runtime:
         """
         if self.pid == os.getpid():
             return False
-        call.ended = True
-        call.future.orphan(SessionClosed("the process was forked while the call was in flight"))
+        self._supervisor.disown(call)
         return True
 
     def run_callbacks(self, function: Callable[[], object]) -> None:

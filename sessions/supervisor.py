@@ -178,24 +178,15 @@ class Supervisor(TurnActor):
             hold = step.hold
             if hold is not None and not call.options.explicit:
                 self._extend(call, hold)
-        elif not isinstance(step, Offload):
-            self._do_without_lane(call, step)
-            return
-        self.transport.run(call, step)
-
-    def _do_without_lane(self, call: Call, step: Any) -> None:
-        if isinstance(step, Gather):
+        elif isinstance(step, Gather):
             self._gatherings[call] = Gathering(call, step, self.mailbox.put)
             self._gather_more(call)
-        elif isinstance(step, Pause):
-            call.timer = self.hub.later(step.seconds, lambda: self._resume(call))
-        else:
+            return
+        elif not isinstance(step, Offload | Pause):
             name = type(step).__name__
             self._deliver_crash(call, TypeError(f"{call.full_name} yielded {name}, which is no step of a recipe"))
-
-    def _resume(self, call: Call) -> None:
-        call.timer = None
-        self.deliver(call, None, None)
+            return
+        self.transport.run(call, step)
 
     def _extend(self, call: Call, limit: float) -> None:
         """Let a call, and those that gather it, live for ``limit`` seconds from now."""
@@ -364,6 +355,11 @@ class Supervisor(TurnActor):
         messages = [*self.mailbox.messages, *(message for actor in actors for message in actor.mailbox.messages)]
         waiting = [message.call for message in messages if getattr(message, "call", None) is not None]
         return [call for call in dict.fromkeys([*self.in_flight, *waiting]) if not call.ended]
+
+    def disown(self, call: Call) -> None:
+        """In a forked child, where nobody will ever run this actor: end a call that the parent goes on with."""
+        call.ended = True
+        call.future.orphan(SessionClosed("the process was forked while the call was in flight"))
 
     def died_with(self, message: Any) -> None:
         """A message came after the end: its call is answered all the same. Any thread."""

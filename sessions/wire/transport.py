@@ -11,7 +11,7 @@ from urllib3.util import Timeout
 
 from ai.backend.client import log
 from ai.backend.client.actors import sockets
-from ai.backend.client.actors.call import Call, Offload
+from ai.backend.client.actors.call import Call, Offload, Pause
 from ai.backend.client.actors.hub import Hub, monotonic
 from ai.backend.client.actors.lanes import Lanes
 from ai.backend.client.config import APIConfig
@@ -80,10 +80,17 @@ class Transport:
         self._log = log.get_logger("sessions.transport")
         self._is_heard = log.level_check("sessions.transport")
 
-    def run(self, call: Call, step: Request | Offload[Any]) -> None:
+    def run(self, call: Call, step: Request | Offload[Any] | Pause) -> None:
         """Do a step of a recipe; its outcome is delivered later."""
         call.attempts = 0
-        self._lanes.run(call, step)
+        if step.__class__ is Pause:
+            call.timer = self._hub.later(step.seconds, lambda: self._pause_over(call))
+        else:
+            self._lanes.run(call, step)
+
+    def _pause_over(self, call: Call) -> None:
+        call.timer = None
+        self._deliver(call, None, None)
 
     def abandon(self, call: Call) -> None:
         """Give up what a call has under way: its connection is closed, never reused half-read."""

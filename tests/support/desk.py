@@ -12,9 +12,17 @@ from ai.backend.client.actors.slots import Slots
 from ai.backend.client.config import APIConfig
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.supervisor import Supervisor
+from ai.backend.client.sessions.wire.transport import Transport
 from support.waiting import until
 
 LIMIT = 20.0
+
+
+CONFIG = APIConfig(endpoint="http://h", access_key="AK", secret_key="SK")
+
+
+def real_transport(supervisor):
+    return Transport(supervisor.hub, CONFIG, None, supervisor.deliver, supervisor.transport_failed)
 
 
 class FakeTransport:
@@ -46,13 +54,12 @@ class FakeTransport:
 class Desk:
     """A supervisor, and what a session does with it."""
 
-    def __init__(self, hub, slots=100, probes=False):
+    def __init__(self, hub, slots=100, probes=False, make_transport=FakeTransport):
         self.hub = hub
         self.ended = []
         self.slots = Slots(slots)
-        config = APIConfig(endpoint="http://h", access_key="AK", secret_key="SK")
         self.supervisor = Supervisor.launch(
-            hub, config, FakeTransport, self.slots, lambda: self.ended.append(1), probes
+            hub, CONFIG, make_transport, self.slots, lambda: self.ended.append(1), probes
         )
         self.transport = self.supervisor.transport
         self._owner = SimpleNamespace(
