@@ -51,6 +51,7 @@ from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import (
     BackendError,
     DeadlineExceeded,
+    InvalidReply,
     SessionClosed,
 )
 from ai.backend.client.request import Request

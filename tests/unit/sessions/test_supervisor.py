@@ -20,7 +20,6 @@ ERRORS = [ValueError("no"), SystemExit(1), gevent.Timeout(5), gevent.GreenletExi
 
 def actor_of(desk, *calls):
     """The function actor of calls, once they are under way."""
-    calls = calls or (desk.call(),)
     desk.is_under_way(*calls)
     return desk.supervisor._functions[calls[0].actor]
 
@@ -74,9 +73,11 @@ def test_calls_that_wait_for_a_slot_or_for_the_version_are_answered_too(make_des
 
 
 def test_whoever_comes_after_that_end_is_answered_with_its_cause(desk, caplog):
-    actor = actor_of(desk)
+    working = desk.call()
+    actor = actor_of(desk, working)
     error = ValueError("no")
     desk.hub.call(lambda: desk.supervisor.crashed(None, error))
+    assert isinstance(end_of(working), SessionClosed)
     until(lambda: desk.ended == [1], "the end was told")
     for _ in range(3):
         late = end_of(desk.call())
