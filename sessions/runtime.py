@@ -158,11 +158,11 @@ class Runtime:
 
     def _start_closing(self, timeout: float) -> None:
         if timeout > 0 and not self.closing:
-            self.streams.start_parting()
+            self.streams.begin_shutdown()
         with self._close_lock:
             self.closing = True
         self._slots.close()
-        self.hub.call(self.streams.part if timeout > 0 else self.streams.close)
+        self.hub.call(self.streams.close if timeout > 0 else self.streams.abort)
         self._put(Close(timeout))
 
     def join(self, timeout: float) -> bool:
@@ -176,7 +176,7 @@ class Runtime:
     def _teardown(self) -> None:
         self.closing = True
         self._slots.close()
-        self.streams.close()
+        self.streams.abort()
         self._supervisor._finish()  # when the hub is stopped from elsewhere: at exit
         self._supervisor.transport.close()
 

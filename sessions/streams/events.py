@@ -50,9 +50,9 @@ class EventsDriver(StreamDriver[SSEMessage]):
         reconnects: How many connections it had beyond the first.
     """
 
-    def __init__(self, streams: Any, plan: EventsSpec, options: Options) -> None:
-        super().__init__(streams, plan, options)
-        self._reconnects = plan.reconnect
+    def __init__(self, streams: Any, spec: EventsSpec, options: Options) -> None:
+        super().__init__(streams, spec, options)
+        self._reconnects = spec.reconnect
         self._parser = EventParser(MAX_MESSAGE)
         self._rng: Callable[[], float] = random.random
         self._failures = 0
@@ -141,7 +141,7 @@ class EventsDriver(StreamDriver[SSEMessage]):
         if self._down_since is None:
             self._down_since = monotonic()
         while error is None or may_pass(error):
-            self._drop_connection()
+            self._disconnect()
             if monotonic() - self._down_since > OUTAGE_LIMIT:
                 return error or InvalidReply("the server ends the event stream each time before an event", 200)
             self._reader.sleep(self._wait())
