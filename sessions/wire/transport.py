@@ -32,7 +32,7 @@ from ai.backend.client.sessions.wire.cookies import WebCookies
 from ai.backend.client.sessions.wire.endpoints import Endpoints
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.sessions.wire.pool import BODY_LIMIT, MalformedAnswer
-from ai.backend.client.sessions.wire.prepare import Preparer, with_cookies
+from ai.backend.client.sessions.wire.prepare import PreparedAttempt, Preparer, with_cookies
 from ai.backend.client.sessions.wire.retry import RetryPolicy
 from ai.backend.client.sessions.wire.transfers import SinkFailed, outcome, outgoing, pour
 from ai.backend.client.transfer import Transfer
@@ -184,13 +184,7 @@ class Transport:
             origin = call.sent_to = self._origin("/".join(request.url.split("/", 3)[:3]))
         hides = self._adapter.is_proxied(origin)
         attempt = self._preparer.prepare_transfer(request, origin, self.version, body, length, hides)
-        if self._cookies is not None and request.url is None:
-            with_cookies(attempt, self._cookies.header(attempt))
-        timeout: Any = self._timeout(call, request)
-        raw: requests.Response = self._adapter.send(attempt, timeout=timeout)
-        if self._is_heard(logging.DEBUG):
-            self._log.debug("answered", **self._context(call, request), status=raw.status_code)
-        return raw
+        return self._send(call, request, attempt, self._cookies if request.url is None else None)
 
     def _origin(self, url: str) -> Origin:
         origin = self._origins.get(url)
@@ -218,13 +212,18 @@ class Transport:
         attempt = self._preparer.prepare(request, endpoint, self.version)
         if request.stream is not None:
             attempt.headers.update(request.stream.headers())
-        if self._cookies is not None:
-            with_cookies(attempt, self._cookies.header(attempt))
+        return self._send(call, request, attempt, self._cookies)
+
+    def _send(
+        self, call: Call, request: Request, attempt: PreparedAttempt, cookies: WebCookies | None
+    ) -> requests.Response:
+        if cookies is not None:
+            with_cookies(attempt, cookies.header(attempt))
         # Looked up for each call: mocking libraries replace HTTPAdapter.send later than we are made.
         timeout: Any = self._timeout(call, request)  # the stubs forget that it may be a Timeout
         raw: requests.Response = self._adapter.send(attempt, timeout=timeout)
-        if self._cookies is not None and self._cookies.keep(attempt, raw.raw):
-            _, error = self._hub.offload(outcome, self._cookies.save, ())
+        if cookies is not None and cookies.keep(attempt, raw.raw):
+            _, error = self._hub.offload(outcome, cookies.save, ())
             if error is not None:  # the answer is good all the same
                 self._log.warning("the cookie file could not be written", error=type(error).__name__)
         if self._is_heard(logging.DEBUG):
