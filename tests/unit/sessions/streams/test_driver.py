@@ -15,7 +15,7 @@ from ai.backend.client.sessions.streams.driver import MOVES, State
 from ai.backend.client.sessions.streams.registry import Streams
 
 ROW = re.compile(r"^(NEW|OPENING|OPEN|ENDED) .* (NEW|OPENING|OPEN|ENDED)$", re.MULTILINE)
-LEGAL = [(here, there) for here, moves in MOVES.items() for there in moves]
+LEGAL = [(here, there) for here in State for there in State if there in MOVES[here]]
 ILLEGAL = [(here, there) for here in State for there in State if there not in MOVES[here]]
 
 
