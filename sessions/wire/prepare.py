@@ -214,7 +214,7 @@ class Preparer:
             text += f"{_checked_header(name, value)}: {value}\r\n"
         if not hides or request.url is None:
             return PreparedAttempt(origin, method, target, Headers(text), body)
-        sent = origin.origin + target if origin.scheme == "http" else target  # see LaneAdapter.request_url
+        sent = origin.origin + target if origin.scheme == "http" else target  # see HubAdapter.request_url
         return PreparedAttempt(origin, method, redact_url(target), HidingHeaders(text, sent), body)
 
     def _opening(

@@ -26,7 +26,7 @@ from ai.backend.client.exceptions import (
 )
 from ai.backend.client.request import AttachedFile, Request, Response
 from ai.backend.client.sessions.locating import locate_call
-from ai.backend.client.sessions.wire.adapter import LaneAdapter
+from ai.backend.client.sessions.wire.adapter import HubAdapter
 from ai.backend.client.sessions.wire.bodies import Origin, SourceFailed
 from ai.backend.client.sessions.wire.cookies import WebCookies
 from ai.backend.client.sessions.wire.endpoints import Endpoints
@@ -34,7 +34,7 @@ from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.sessions.wire.pool import BODY_LIMIT, MalformedAnswer
 from ai.backend.client.sessions.wire.prepare import PreparedAttempt, Preparer, with_cookies
 from ai.backend.client.sessions.wire.retry import RetryPolicy
-from ai.backend.client.sessions.wire.transfers import SinkFailed, outcome, outgoing, pour
+from ai.backend.client.sessions.wire.transfers import SinkFailed, outcome, outgoing, stream_to_sink
 from ai.backend.client.transfer import Transfer
 
 _NO_HEADERS: Mapping[str, str] = {}
@@ -71,7 +71,7 @@ class Transport:
         self.is_strange = False  # whether the server was asked for its version, and told none
         self._endpoints = Endpoints(config.endpoints)
         self._preparer = Preparer(config)
-        self._adapter = LaneAdapter(hub, config)
+        self._adapter = HubAdapter(hub, config)
         self._origins: dict[str, Origin] = {}
         self.progressed: Callable[[Call], object] = _ignore  # told of transfers that get on
         self._retry = RetryPolicy()
@@ -137,7 +137,7 @@ class Transport:
     def _transfer(self, call: Call, request: Transfer) -> None:
         call.attempts += 1
         headers = _NO_HEADERS
-        poured = False
+        to_sink = False
         try:
             moved = self._mover(call, request)
             body, length = outgoing(self._hub, request, moved)
@@ -145,15 +145,15 @@ class Transport:
             if length is not None and request.source is not None:
                 moved(length)
             headers = raw.headers if raw.status_code >= 400 else _NO_HEADERS
-            poured = request.sink is not None and 200 <= raw.status_code < 300
-            answer = pour(self._hub, raw, request, moved) if poured else self._read_transfer(raw, request)
+            to_sink = request.sink is not None and 200 <= raw.status_code < 300
+            answer = stream_to_sink(self._hub, raw, request, moved) if to_sink else self._read_transfer(raw, request)
         except (SourceFailed, SinkFailed) as failed:
             self._deliver(call, None, failed.error)
             return
         except FAILURES as error:
             failure = translate(error, self._adapter.proxy_name(call.sent_to))
             failure.args = tuple(request.without_secrets(arg) if isinstance(arg, str) else arg for arg in failure.args)
-            self._attempt_failed(call, request, failure, headers, final=poured)
+            self._attempt_failed(call, request, failure, headers, final=to_sink)
             return
         call.sent_to.succeeded()
         self._retry.quota.give()
