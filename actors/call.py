@@ -122,49 +122,73 @@ class Owner(Protocol):
 class Call:
     """One accepted call, from submission to its end. After submission it belongs to the hub.
 
+    Each attribute has one writer; everybody may read. (``tests/unit/test_owners.py`` reads the source to make sure.)
+
     Attributes:
+        owner: The maker's: the runtime that accepted it.
         name: The API function's name.
         actor: Name of the function actor that runs it.
         recipe: The suspended recipe.
         future: What the caller holds.
         options: Its limits.
         accepted: When it was submitted (monotonic seconds).
+        slot: The supervisor's: whether it holds an in-flight slot.
         deadline: When it must have ended (monotonic seconds), or None.
         ended: Whether its end is decided; what arrives later is dropped.
-        step: The step of the recipe that is under way.
-        lane: The lane that works on it now.
-        timer: The back-off it waits for.
-        attempts: How many times the current request was sent so far.
-        sent_to: Endpoint of the latest attempt.
-        slot: Whether it holds an in-flight slot.
         parent: The call that gathers this one, if any.
+        step: The function actor's: the step of the recipe that is under way.
+        attempts: The transport's: how many times the current request was sent so far.
+        sent_to: Endpoint of the latest attempt.
+        lane: The lane that works on it now.
+        timer: The back-off or the pause that it waits for.
+
+    Args:
+        owner: See above.
+        name: See above.
+        actor: See above.
+        recipe: Not yet started.
+        options: See above.
+        slot: See above.
+        accepted: Default: now.
     """
+
+    OF_THE_MAKER = ("accepted", "actor", "future", "name", "options", "owner", "recipe")
+    OF_THE_SUPERVISOR = ("deadline", "ended", "slot")
+    OF_THE_FUNCTION_ACTOR = ("step",)
+    OF_THE_TRANSPORT = ("attempts", "lane", "sent_to", "timer")
+
+    __slots__ = (*OF_THE_MAKER, *OF_THE_SUPERVISOR, *OF_THE_FUNCTION_ACTOR, *OF_THE_TRANSPORT)
 
     parent: Call | None = None  # on the class: only gathered calls have another
 
-    __slots__ = (
-        "accepted", "actor", "attempts", "deadline", "ended", "future", "lane", "name", "options", "owner",
-        "recipe", "sent_to", "slot", "step", "timer",
-    )  # fmt: skip
-
     def __init__(
-        self, owner: Owner, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options, slot: bool
+        self,
+        owner: Owner,
+        name: str,
+        actor: str,
+        recipe: Generator[Any, Any, Any],
+        options: Options,
+        slot: bool,
+        accepted: float | None = None,
     ) -> None:
         self.owner = owner
         self.name = name
         self.actor = actor
         self.recipe = recipe
         self.options = options
+        self.future: CallFuture[Any]
+        self.accepted = since = monotonic() if accepted is None else accepted
+
         self.slot = slot
-        self.accepted = now = monotonic()
-        self.deadline: float | None = None if options.deadline is None else now + options.deadline
+        self.deadline: float | None = None if options.deadline is None else since + options.deadline
         self.ended = False
+
         self.step: Any = None
-        self.lane: Lane | None = None
-        self.timer: Timer | None = None
+
         self.attempts = 0
         self.sent_to: Any = None
-        self.future: CallFuture[Any]
+        self.lane: Lane | None = None
+        self.timer: Timer | None = None
 
     def __repr__(self) -> str:
         return f"<Call {self.full_name}>"

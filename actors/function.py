@@ -6,7 +6,7 @@ from typing import Any
 
 from ai.backend.client.actors.call import Call
 from ai.backend.client.actors.hub import Hub
-from ai.backend.client.actors.messages import Crashed, Drained, Finished, Invoke, PoisonPill, Received, Send
+from ai.backend.client.actors.messages import POISON_PILL, Crashed, Ended, Finished, Invoke, Received, Send
 from ai.backend.client.actors.turn import Mailbox, TurnActor
 
 
@@ -14,7 +14,7 @@ class FunctionActor(TurnActor):
     """Runs a recipe up to its next step, hands the step to the supervisor, and resumes the recipe with the answer.
 
     It keeps nothing of a call between two messages (a suspended recipe travels in its call), so a fresh actor can take
-    over at any time.
+    over at any time. It ends behind a poison pill, with everything done that was in its mailbox before.
 
     Args:
         hub: Where it lives.
@@ -36,8 +36,12 @@ class FunctionActor(TurnActor):
             self._advance(*message)
         elif kind is Invoke:
             self._advance(message.call, None, None)
-        elif kind is PoisonPill:
-            self._supervisor.put(Drained(self.name))
+        elif message is POISON_PILL:
+            self.stop()
+
+    def on_stop(self) -> None:
+        """Pykka's hook, the actor's last act, whoever ended it."""
+        self._supervisor.put(Ended(self))
 
     def _advance(self, call: Call, answer: Any, error: BaseException | None) -> None:
         if call.ended:
@@ -63,13 +67,9 @@ class FunctionActor(TurnActor):
         """Tell the supervisor, which answers the caller and replaces this actor."""
         self.hub.hand_on(error)
         self._supervisor.put(Crashed(self.name, getattr(message, "call", None), error))
+        if message is POISON_PILL:  # an interrupt hit it: taken all the same
+            self.stop()
 
     def died_with(self, message: Any) -> None:
-        """Nothing starts here any more."""
-        call = getattr(message, "call", None)
-        if call is not None:
-            self._supervisor.put(
-                Finished(call, None, None)
-                if call.ended
-                else Crashed(self.name, call, RuntimeError("the actor has ended"))
-            )
+        """Hand the message back: to a fresh actor it means the same."""
+        self._supervisor.put(Ended(self, message))

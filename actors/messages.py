@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ai.backend.client.actors.call import Call
+
+if TYPE_CHECKING:
+    from ai.backend.client.actors.function import FunctionActor
 
 
 class Invoke(NamedTuple):
@@ -75,15 +78,22 @@ class Cancel(NamedTuple):
 
 
 class PoisonPill:
-    """Supervisor → function actors, behind every accepted call: start nothing more; answered with :class:`Drained`."""
+    """Supervisor → function actor, behind all that it was given: end yourself, and answer with :class:`Ended`."""
 
     __slots__ = ()
 
 
-class Drained(NamedTuple):
-    """Function actor → supervisor: all that came before the pill has been started."""
+class Ended(NamedTuple):
+    """Function actor → supervisor, its last act: it has taken the pill, or somebody has stopped it from outside.
 
-    actor: str
+    Its mailbox answers whatever comes later in the same way, and hands the message back.
+    """
+
+    actor: FunctionActor
+    unread: Any = None
+
+    def __repr__(self) -> str:
+        return f"Ended({self.actor.name}, {self.unread!r})"
 
 
 class Close(NamedTuple):

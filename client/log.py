@@ -32,6 +32,11 @@ SECRET_KEYS = frozenset(
 )
 
 
+def masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for a log, secrets replaced: keys, passwords, tokens, signatures, cookies."""
+    return {key: _masked(key, value) for key, value in values.items()}
+
+
 def _redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         event[key] = _masked(key, value)
@@ -42,7 +47,7 @@ def _masked(key: object, value: object) -> object:
     if isinstance(key, str) and key.lower() in SECRET_KEYS:
         return "[secure]"
     if isinstance(value, Mapping):
-        return {inner: _masked(inner, one) for inner, one in value.items()}
+        return masked(value)
     return value
 
 

@@ -27,6 +27,7 @@ from ai.backend.client.sessions.batch import Batch
 from ai.backend.client.sessions.core import Closing, Core, dropped
 from ai.backend.client.sessions.proxies import Proxies
 from ai.backend.client.sessions.streams.driver import StreamDriver
+from ai.backend.client.sessions.streams.kinds import make_driver
 
 CLOSE_TIMEOUT = 10.0
 """Seconds that calls in flight get to end when a session closes."""
@@ -136,9 +137,9 @@ class BaseSession(Proxies[M]):
             future.cancel()
             raise
 
-    def _stream(self, plan: StreamSpec) -> StreamDriver[Any]:
+    def _stream(self, spec: StreamSpec) -> StreamDriver[Any]:
         """The running side of a stream, not yet open."""
-        return self._core.open_runtime().streams.make(plan, self._options)
+        return make_driver(self._core.open_runtime().streams, spec, self._options)
 
     def _send_request(self, request: Request) -> CallFuture[Response]:
         return self._submit("fetch", "Request", _fetch(request))

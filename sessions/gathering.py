@@ -16,17 +16,17 @@ class Gathering:
     Args:
         parent: The call that gathers.
         step: What it gathers.
-        tell: Where the end of a child is told.
+        report: Where the end of a child is reported.
 
     Attributes:
         running: The children that have not ended, with their places in the results.
         values: What came back so far, in the order of the recipes.
     """
 
-    def __init__(self, parent: Call, step: Gather[Any], tell: Callable[[Gathered], object]) -> None:
+    def __init__(self, parent: Call, step: Gather[Any], report: Callable[[Gathered], object]) -> None:
         self._parent = parent
         self._step = step
-        self._tell = tell
+        self._report = report
         self._exhausted = False
         self.running: dict[Call, int] = {}
         self.values: list[Any] = []
@@ -52,7 +52,7 @@ class Gathering:
         if recipe.__class__ is not GeneratorType:
             raise TypeError(f"{self._parent.full_name} gathers a {type(recipe).__name__}, not a recipe")
         child = GatheredCall(self._parent, recipe)
-        child.future = _Report(self._parent, child, self._tell)  # type: ignore[assignment]  # all that the runtime asks of it
+        child.future = _Report(self._parent, child, self._report)  # type: ignore[assignment]  # all that the runtime asks of it
         self.running[child] = len(self.values)
         self.values.append(None)
         return child
@@ -65,13 +65,13 @@ class Gathering:
 class _Report:
     """In place of a future: tells the supervisor how a child ended."""
 
-    def __init__(self, parent: Call, child: Call, tell: Callable[[Gathered], object]) -> None:
+    def __init__(self, parent: Call, child: Call, report: Callable[[Gathered], object]) -> None:
         self._parent = parent
         self._child = child
-        self._tell = tell
+        self._report = report
 
     def settle(self, value: Any, error: BaseException | None) -> None:
-        self._tell(Gathered(self._parent, self._child, value, error))
+        self._report(Gathered(self._parent, self._child, value, error))
 
     def orphan(self, error: BaseException) -> None:
         """In a forked child: nobody to tell."""

@@ -13,7 +13,7 @@ from ai.backend.client.actors import sockets
 from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import Hub, allocate_lock
+from ai.backend.client.actors.hub import Hub, allocate_lock, monotonic
 from ai.backend.client.actors.messages import Cancel, Close, Invoke
 from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
@@ -89,10 +89,12 @@ class Runtime:
         future: CallFuture[Any] | None = None
         try:
             slot = self._slots.try_take()
-            call = Call(self, name, actor, recipe, options, slot)
-            future = call.future = CallFuture(call)
+            accepted: float | None = None
             if not slot and not in_line:
-                self._wait_for_slot(call)
+                accepted = monotonic()
+                slot = self._wait_for_slot(accepted, options.deadline)
+            call = Call(self, name, actor, recipe, options, slot, accepted)
+            future = call.future = CallFuture(call)
             self._put(Invoke(call))
         except BaseException:
             # Refused, or interrupted: whatever of it was accepted is given up, and so is the slot.
@@ -103,17 +105,17 @@ class Runtime:
             raise
         return future
 
-    def _wait_for_slot(self, call: Call) -> None:
+    def _wait_for_slot(self, accepted: float, limit: float | None) -> bool:
+        """Whether there is one: otherwise the call queues with the supervisor."""
         if self._config.when_full == "error":
             raise Overloaded(f"{self._config.in_flight} calls are in flight")
-        if not may_wait():  # in an asyncio loop or on a hub: the call queues with the supervisor
-            return
-        if self._slots.take(call.deadline):
-            call.slot = True
-        elif self.closing:
+        if not may_wait():  # in an asyncio loop or on a hub
+            return False
+        if self._slots.take(None if limit is None else accepted + limit):
+            return True
+        if self.closing:
             raise SessionClosed("the session was closed while the call waited for its turn")
-        else:
-            raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {call.options.deadline} s")
+        raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {limit} s")
 
     def abandon(self, call: Call) -> None:
         """Part of a call's owner: its future was cancelled."""
@@ -127,8 +129,7 @@ class Runtime:
         """
         if self.pid == os.getpid():
             return False
-        call.ended = True
-        call.future.orphan(SessionClosed("the process was forked while the call was in flight"))
+        self._supervisor.disown(call)
         return True
 
     def run_callbacks(self, function: Callable[[], object]) -> None:
@@ -145,16 +146,20 @@ class Runtime:
         Returns:
             Settled when nothing is left of the runtime but its thread's last steps; see :meth:`join`.
         """
-        if timeout > 0 and not self.closing:
-            self.streams.start_parting()
-        with self._close_lock:
-            self.closing = True
-        self._slots.close()
-        self.hub.call(self.streams.part if timeout > 0 else self.streams.close)
-        self._put(Close(timeout))
+        if not self._closed.done():
+            self._start_closing(timeout)
         closing = CallFuture[None]()  # one for each who asks: giving up waiting must not end it for the others
         self._closed.on_settled(lambda: closing.settle(None, None))
         return closing
+
+    def _start_closing(self, timeout: float) -> None:
+        if timeout > 0 and not self.closing:
+            self.streams.begin_shutdown()
+        with self._close_lock:
+            self.closing = True
+        self._slots.close()
+        self.hub.call(self.streams.close if timeout > 0 else self.streams.abort)
+        self._put(Close(timeout))
 
     def join(self, timeout: float) -> bool:
         """Wait for the hub's thread to end. At once True on the hub itself."""
@@ -167,7 +172,7 @@ class Runtime:
     def _teardown(self) -> None:
         self.closing = True
         self._slots.close()
-        self.streams.close()
+        self.streams.abort()
         self._supervisor._finish()  # when the hub is stopped from elsewhere: at exit
         self._supervisor.transport.close()
 

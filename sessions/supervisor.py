@@ -2,23 +2,34 @@
 
 States::
 
-    OPEN ── Close ──▶ DRAINING ── all calls ended, or the time is up ──▶ ENDED
-      └── too many crashes ──────────────────────────────────────────────▲
+    OPEN ── Close ──▶ DRAINING ── all calls and function actors have ended, or the time is up ──▶ ENDED
+      └── too many crashes ───────────────────────────────────────────────────────────────────────▲
 
 While OPEN, calls that come before the API version is known wait for the probe, which the first of them starts.
+
+A suspended recipe needs its function actor until its call has ended, and while DRAINING no call comes in: so the last
+end of a call is the moment at which nothing more can be asked of any actor. Then each gets its poison pill, behind all
+that it was given::
+
+    Supervisor                      FunctionActor
+        │ ── POISON_PILL ──────────────▶ │  does what is in its mailbox before, then ends itself
+        │ ◀──────────────────── Ended ── │  its last act; the mailbox of one that has ended answers at once
+        ▼
+    ENDED, when all have answered
+
+An actor that has crashed gets its pill at once. One that somebody stopped from outside says ``Ended`` unasked, and its
+mailbox hands back what it was given. A fresh actor goes on in either case.
 """
 
 from __future__ import annotations
 
 import enum
-import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
-from ai.backend.client.actors.call import Call, Gather, Offload, Options, Pause
+from ai.backend.client.actors.call import Call, Gather, Offload, Pause
 from ai.backend.client.actors.deadlines import InFlight
 from ai.backend.client.actors.function import FunctionActor
-from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import Hub, Timer, monotonic
 from ai.backend.client.actors.lanes import Interrupted
 from ai.backend.client.actors.messages import (
@@ -26,7 +37,7 @@ from ai.backend.client.actors.messages import (
     Cancel,
     Close,
     Crashed,
-    Drained,
+    Ended,
     Finished,
     Gathered,
     Invoke,
@@ -37,9 +48,6 @@ from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.supervision import RestartBudget
 from ai.backend.client.actors.turn import TurnActor
 from ai.backend.client.exceptions import (
-    ActorCrashed,
-    APIVersionWarning,
-    BackendAPIError,
     BackendError,
     DeadlineExceeded,
     InvalidReply,
@@ -49,8 +57,10 @@ from ai.backend.client.functions.server import Server
 from ai.backend.client.functions.toolkit.generations import Generation
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.gathering import Gathering
+from ai.backend.client.sessions.locating import crash_error, for_another_caller, locate_call
+from ai.backend.client.sessions.probe import Probe
 from ai.backend.client.sessions.wire.transport import STRANGER, Transport
-from ai.backend.client.versioning import format_api_version, negotiate
+from ai.backend.client.versioning import format_api_version
 
 OUTCOMES: tuple[type[BaseException], ...] = (BackendError, OSError)
 """What a recipe may raise as its outcome: our errors, and the local file system's own."""
@@ -93,18 +103,15 @@ class Supervisor(TurnActor):
         self._ended = ended
         self.state = State.OPEN
         self._is_agreed = not probes  # on how the server is spoken to
-        # The session's own limits: those of the call that happens to come first are not everybody's.
-        self._probe_options = Options(config.read_timeout or None, config.deadline or None, config.retries)
-        self._probe: Call | None = None
-        self._held_back: dict[Call, None] = {}
+        self._probe = Probe(config)
         self._gatherings: dict[Call, Gathering] = {}
         self._functions: dict[str, FunctionActor] = {}
-        self._undrained: set[str] = set()
+        self._ending: set[FunctionActor] = set()  # those that have their pill and have not answered
         self._budget = RestartBudget()
         self._close_timer: Timer | None = None
         self._close_at = float("inf")
         self._fatal: BaseException | None = None
-        self.in_flight = InFlight(hub, self._expired, self._emptied)
+        self.in_flight = InFlight(hub, self._expired, self._proceed)
         self.transport = make_transport(self)
         self.transport.progressed = self._progressed
         if not probes:
@@ -129,9 +136,8 @@ class Supervisor(TurnActor):
             self._function_crashed(message)
         elif kind is Close:
             self._close(message.timeout)
-        elif kind is Drained:
-            self._undrained.discard(message.actor)
-            self._emptied()
+        elif kind is Ended:
+            self._actor_ended(message.actor, message.unread)
 
     def _invoke(self, message: Invoke) -> None:
         call = message.call
@@ -149,12 +155,14 @@ class Supervisor(TurnActor):
             self._backlog[call] = None
 
     def _admit(self, call: Call) -> None:
-        if not self._is_agreed:
-            self._held_back[call] = None
-            if self._probe is None:
-                self._start_probe()
-        else:
-            self._function(call.actor).mailbox.put(Invoke(call))
+        if self._is_agreed:
+            self._start(call)
+        elif (probe := self._probe.hold_back(call)) is not None:
+            self.in_flight.add(probe)
+            self._start(probe)
+
+    def _start(self, call: Call) -> None:
+        self._function(call.actor).mailbox.put(Invoke(call))
 
     def _free_slot(self, call: Call) -> None:
         if call.slot:
@@ -173,24 +181,15 @@ class Supervisor(TurnActor):
             hold = step.hold
             if hold is not None and not call.options.explicit:
                 self._extend(call, hold)
-        elif not isinstance(step, Offload):
-            self._do_without_lane(call, step)
-            return
-        self.transport.run(call, step)
-
-    def _do_without_lane(self, call: Call, step: Any) -> None:
-        if isinstance(step, Gather):
+        elif isinstance(step, Gather):
             self._gatherings[call] = Gathering(call, step, self.mailbox.put)
             self._gather_more(call)
-        elif isinstance(step, Pause):
-            call.timer = self.hub.later(step.seconds, lambda: self._resume(call))
-        else:
+            return
+        elif not isinstance(step, Offload | Pause):
             name = type(step).__name__
             self._deliver_crash(call, TypeError(f"{call.full_name} yielded {name}, which is no step of a recipe"))
-
-    def _resume(self, call: Call) -> None:
-        call.timer = None
-        self.deliver(call, None, None)
+            return
+        self.transport.run(call, step)
 
     def _extend(self, call: Call, limit: float) -> None:
         """Let a call, and those that gather it, live for ``limit`` seconds from now."""
@@ -228,7 +227,7 @@ class Supervisor(TurnActor):
         try:
             while (child := gathering.next_child()) is not None:
                 self.in_flight.add(child)
-                self._function(child.actor).mailbox.put(Invoke(child))
+                self._start(child)
         except Exception as error:  # noqa: BLE001  # of whoever makes the recipes: raised in the one that gathers them
             self._end_gathering(parent)
             self.deliver(parent, None, error)
@@ -265,7 +264,7 @@ class Supervisor(TurnActor):
 
     def _function_crashed(self, message: Crashed) -> None:
         if message.call is not None:
-            self._end(message.call, None, _crash_error(message.actor, message.error))
+            self._end(message.call, None, crash_error(message.actor, message.error))
         if self.state is State.ENDED:
             return
         if isinstance(message.error, KeyboardInterrupt | Interrupted):
@@ -273,17 +272,29 @@ class Supervisor(TurnActor):
         if not self._budget.spend():
             self._fail(message.error)
             return
-        # A fresh actor takes over; the old one works off what is in its mailbox and then stops.
+        # A fresh actor takes over; the old one works off what is in its mailbox before it ends.
         old = self._functions.pop(message.actor, None)
         if old is not None:
-            _stop(old)
+            self._poison(old)
+
+    def _poison(self, actor: FunctionActor) -> None:
+        self._ending.add(actor)
+        actor.mailbox.put(POISON_PILL)
+
+    def _actor_ended(self, actor: FunctionActor, unread: Any) -> None:
+        self._ending.discard(actor)
+        if self._functions.get(actor.name) is actor:
+            del self._functions[actor.name]
+        if unread.__class__ in (Invoke, Received) and not unread.call.ended:
+            self._function(actor.name).mailbox.put(unread)
+        self._proceed()
 
     def crashed(self, message: Any, error: BaseException) -> None:
         """This actor itself failed. The call that it was about ends; without one nothing can be relied on any more."""
         super().crashed(message, error)
         call = getattr(message, "call", None)
         if call is not None and not call.ended:
-            self._give_up(call, _crash_error("Supervisor", error))
+            self._give_up(call, crash_error("Supervisor", error))
         if not isinstance(error, KeyboardInterrupt) and (call is None or not self._budget.spend()):
             self._fail(error)
 
@@ -296,7 +307,7 @@ class Supervisor(TurnActor):
     def _end(self, call: Call, value: Any, error: BaseException | None) -> None:
         if call.ended:
             return
-        if call is self._probe:
+        if call is self._probe.call:
             self._probed(call, value, error)
             return
         self._settle(call, value, error)
@@ -304,7 +315,7 @@ class Supervisor(TurnActor):
     def _settle(self, call: Call, value: Any, error: BaseException | None) -> None:
         call.ended = True
         if error is not None:
-            _locate(error, call)
+            locate_call(error, call)
             if self.transport.is_strange and isinstance(error, InvalidReply) and error.hint is None:
                 error.hint = STRANGER
         self._free_slot(call)
@@ -316,7 +327,7 @@ class Supervisor(TurnActor):
         if call.ended:
             return
         call.ended = True  # first, so that nothing that follows is delivered
-        self._held_back.pop(call, None)
+        self._probe.forget(call)
         self._backlog.pop(call, None)
         self._end_gathering(call)
         self.transport.abandon(call)
@@ -325,7 +336,7 @@ class Supervisor(TurnActor):
         except BaseException as failure:  # noqa: BLE001  # a recipe's own clean-up; the call is over anyway
             self.hub.report(failure, f"{call!r} failed while it was cancelled")
         if error is not None:
-            _locate(error, call)
+            locate_call(error, call)
         self._free_slot(call)
         if error is not None:
             self.hub.soon(call.future.settle, None, error)
@@ -336,16 +347,22 @@ class Supervisor(TurnActor):
             self._free_slot(call)
             self.in_flight.remove(call)
             return
-        if call is self._probe:
+        if call is self._probe.call:
             self._end(call, None, DeadlineExceeded("the server did not tell its version in time"))
             return
         self._give_up(call, DeadlineExceeded(f"the call took longer than its deadline of {call.options.deadline} s"))
 
     def known_calls(self) -> list[Call]:
         """Every call that has come here and has not ended, in whatever mailbox it is. For a forked child."""
-        messages = [*self.mailbox.messages, *(m for actor in self._functions.values() for m in actor.mailbox.messages)]
+        actors = [*self._functions.values(), *self._ending]
+        messages = [*self.mailbox.messages, *(message for actor in actors for message in actor.mailbox.messages)]
         waiting = [message.call for message in messages if getattr(message, "call", None) is not None]
         return [call for call in dict.fromkeys([*self.in_flight, *waiting]) if not call.ended]
+
+    def disown(self, call: Call) -> None:
+        """In a forked child, where nobody will ever run this actor: end a call that the parent goes on with."""
+        call.ended = True
+        call.future.orphan(SessionClosed("the process was forked while the call was in flight"))
 
     def died_with(self, message: Any) -> None:
         """A message came after the end: its call is answered all the same. Any thread."""
@@ -365,34 +382,20 @@ class Supervisor(TurnActor):
 
     # -- version ------------------------------------------------------------------------------------------------------
 
-    def _start_probe(self) -> None:
-        first = next(iter(self._held_back))
-        probe = Call(first.owner, "open", "Session", _ask_version(), self._probe_options, slot=False)
-        probe.future = CallFuture()
-        self._probe = probe
-        self.in_flight.add(probe)
-        self._function(probe.actor).mailbox.put(Invoke(probe))
-
     def _probed(self, probe: Call, answer: Any, error: BaseException | None) -> None:
-        self._probe = None
         if error is not None:
             self.transport.abandon(probe)
         probe.ended = True
-        waiting, self._held_back = self._held_back, {}
-        if error is None or isinstance(error, BackendAPIError | InvalidReply):
-            said = answer if isinstance(answer, dict) else {}
-            self.transport.is_strange = said.get("version") is None
-            version, release, warning = negotiate(
-                self._server.config.parsed_version, said.get("version"), said.get("manager")
-            )
-            error = _warn(warning)
-            if error is None:
-                self._speak(Generation(version, release))
-        for call in waiting:
-            if error is None:
-                self._function(call.actor).mailbox.put(Invoke(call))
+        outcome = self._probe.ended(answer, error)
+        if outcome.tells_version is not None:
+            self.transport.is_strange = not outcome.tells_version
+        if outcome.generation is not None:
+            self._speak(outcome.generation)
+        for call in outcome.waiting:
+            if outcome.error is None:
+                self._start(call)
             else:
-                self._settle(call, None, _for_another_caller(error))
+                self._settle(call, None, for_another_caller(outcome.error))
         self.in_flight.remove(probe)
 
     def _speak(self, generation: Generation) -> None:
@@ -405,11 +408,7 @@ class Supervisor(TurnActor):
     def _close(self, timeout: float) -> None:
         if self.state is State.ENDED:
             return
-        if self.state is State.OPEN:
-            self.state = State.DRAINING
-            self._undrained = set(self._functions)
-            for actor in self._functions.values():
-                actor.mailbox.put(POISON_PILL)
+        self.state = State.DRAINING
         end = monotonic() + timeout
         if timeout <= 0:
             self._finish()
@@ -418,10 +417,15 @@ class Supervisor(TurnActor):
             if self._close_timer is not None:
                 self._close_timer.cancel()
             self._close_timer = self.hub.later(timeout, self._finish)
-            self._emptied()
+            self._proceed()
 
-    def _emptied(self) -> None:
-        if self.state is State.DRAINING and not self._undrained and not len(self.in_flight):
+    def _proceed(self) -> None:
+        """While draining: once no call is left, end the actors; once no actor is left, end the session."""
+        if self.state is not State.DRAINING or len(self.in_flight):
+            return
+        while self._functions:
+            self._poison(self._functions.popitem()[1])
+        if not self._ending:
             self._finish()
 
     def _finish(self) -> None:
@@ -432,13 +436,11 @@ class Supervisor(TurnActor):
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
-        self._probe = None
         for call in self.in_flight:
             self._give_up(call, self._closed_error())
         self.in_flight.close()
-        for actor in self._functions.values():
+        for actor in (*self._functions.values(), *self._ending, self):
             _stop(actor)
-        _stop(self)
         self._ended()
 
     def on_stop(self) -> None:
@@ -450,48 +452,3 @@ def _stop(actor: TurnActor) -> None:
     """Stop an actor that somebody may have stopped already."""
     if not actor.actor_stopped.is_set():
         actor.stop()
-
-
-def _locate(error: BaseException, call: Call) -> None:
-    """Say where a call failed, as far as its error does not say so yet."""
-    if not isinstance(error, BackendError):
-        return
-    step = call.step
-    if error.method is None and isinstance(step, Request):
-        error.method, error.path = step.method, "/" + step.path
-        error.endpoint = getattr(call.sent_to, "url", None)
-    if error.attempts is None and step is not None:
-        error.attempts = call.attempts
-    error.elapsed = monotonic() - call.accepted
-
-
-def _crash_error(actor: str, cause: BaseException) -> ActorCrashed:
-    error = ActorCrashed(f"{actor} failed: {type(cause).__name__}")
-    error.__cause__ = cause
-    return error
-
-
-def _ask_version() -> Generator[Request, Any, Any]:
-    response = yield Request("GET", "/", anonymous=True)
-    return response.json()
-
-
-def _warn(text: str | None) -> BaseException | None:
-    """Warn; where warnings are errors, the error."""
-    if text is not None:
-        try:
-            warnings.warn(text, APIVersionWarning, stacklevel=2)
-        except APIVersionWarning as error:
-            return error
-    return None
-
-
-def _for_another_caller(error: BaseException) -> BaseException:
-    """The probe's error, once for each call that waited for it: each gets an object of its own to raise."""
-    if not isinstance(error, BackendError):
-        return error
-    twin = type(error)(*error.args)
-    twin.__cause__ = error.__cause__
-    twin.method, twin.path, twin.endpoint, twin.attempts = error.method, error.path, error.endpoint, error.attempts
-    twin.hint = error.hint
-    return twin

@@ -5,24 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from ai.backend.client.exceptions import (
-    BackendAPIError,
-    BackendError,
-    CallTimeout,
-    ConnectionFailed,
-    InvalidReply,
-    ProtocolError,
-)
+from ai.backend.client.backoff import Backoff, may_work_later
+from ai.backend.client.exceptions import BackendError, InvalidReply, ProtocolError
 from ai.backend.client.functions.base import Pause
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 5.0
-"""Seconds after a break, doubled with each further one: the vendor's values in 23.09."""
-
-DOUBLINGS = 8
-"""After so many the pause is the longest."""
-
-BUSY = frozenset({408, 425, 429, 502, 503, 504})
-"""Statuses after which the same may work later."""
+PAUSES = Backoff(first=0.02, longest=5.0, jitter=0.5)
+"""After a break: the vendor's values in 23.09."""
 
 
 class Patience:
@@ -54,13 +42,12 @@ class Patience:
         """
         if self._count >= self._breaks or not (may_pass(error) if is_break is None else is_break):
             raise error
-        pause = min(FIRST_PAUSE * 2 ** min(self._count, DOUBLINGS), LONGEST_PAUSE)
+        pause = PAUSES.wait(self._count, self._rng)
         self._count += 1
-        return Pause(pause * (0.5 + self._rng() / 2))
+        return Pause(pause)
 
 
 def may_pass(error: BackendError) -> bool:
-    """Whether the same may work later."""
-    if isinstance(error, BackendAPIError):
-        return error.status in BUSY
-    return isinstance(error, ConnectionFailed | CallTimeout | ProtocolError) and not isinstance(error, InvalidReply)
+    """Whether the same may work later: an answer that broke off in the middle of a file, too."""
+    is_garbled = isinstance(error, ProtocolError) and not isinstance(error, InvalidReply)
+    return is_garbled or may_work_later(error)

@@ -17,9 +17,9 @@ from ai.backend.client.sessions.wire.pool import MalformedAnswer
 class BytesDriver(StreamDriver[bytes]):
     """A body that is being read."""
 
-    def __init__(self, streams: Any, plan: BytesSpec, options: Options) -> None:
-        super().__init__(streams, plan, options)
-        self._chunk_size = plan.chunk_size
+    def __init__(self, streams: Any, spec: BytesSpec, options: Options) -> None:
+        super().__init__(streams, spec, options)
+        self._chunk_size = spec.chunk_size
 
     @staticmethod
     def size_of(item: bytes) -> int:

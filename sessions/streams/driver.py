@@ -1,9 +1,23 @@
 """The running side of one stream: what all kinds of streams have in common.
 
-States::
+========= ================================================ =========
+State     Event                                            Next
+========= ================================================ =========
+NEW       ``open()``, or the first ``take()``              OPENING
+NEW       closed from this side                            ENDED
+OPENING   the opening call has its answer                  OPEN
+OPENING   the call failed; closed from this side           ENDED
+OPEN      ``serve()`` has returned; closed from this side  ENDED
+========= ================================================ =========
 
-    NEW ── open ──▶ OPENING ── the server's answer ──▶ OPEN ──▶ ENDED
-     └─── close ──────┴─────────────────────────────────┴─────────▲
+ENDED is for ever: whatever comes later is without effect. Every other move raises. A stream that connects again stays
+OPEN meanwhile. What closes from this side:
+
+* ``close``: a caller wants it to end, as it should.
+* ``drop``: its stream object was collected; like ``close``, with nobody to wait for it.
+* ``close_with_session``: the session drains; :meth:`StreamDriver.begin_shutdown` came before.
+* ``abort``: the session ends; at once, whatever goes on.
+* ``disown``: the process was forked, and the stream is the parent's.
 
 Opening is a call like any other (version, endpoint choice, signature, retries, deadline), whose answer stays open: the
 transport hands the connection over (:meth:`StreamDriver.adopt`), and a greenlet of the stream's own reads on. From then
@@ -15,7 +29,7 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.channel import Channel, stream_future
@@ -26,10 +40,9 @@ from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.exceptions import ActorCrashed, BackendError, InvalidReply, SessionClosed, StreamClosed
 from ai.backend.client.functions.streams.stream import StreamSpec
 from ai.backend.client.request import Request, Response
+from ai.backend.client.sessions.locating import crash_error, locate
+from ai.backend.client.sessions.streams.registry import Streams
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
-
-if TYPE_CHECKING:
-    from ai.backend.client.sessions.streams.registry import Streams
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -50,12 +63,21 @@ class State(enum.Enum):
     ENDED = "ended"
 
 
+MOVES: Mapping[State, frozenset[State]] = {
+    State.NEW: frozenset({State.OPENING, State.ENDED}),
+    State.OPENING: frozenset({State.OPEN, State.ENDED}),
+    State.OPEN: frozenset({State.ENDED}),
+    State.ENDED: frozenset(),
+}
+"""See the module."""
+
+
 class StreamDriver(Generic[T]):
     """One stream. ``open``, ``take``, ``close`` and ``drop`` are for any thread, the rest is for the hub.
 
     Args:
         streams: The session's streams.
-        plan: What to open.
+        spec: What to open.
         options: Limits: of the opening call, and for how long the server may be silent.
 
     Attributes:
@@ -64,15 +86,15 @@ class StreamDriver(Generic[T]):
         error: What ended it.
     """
 
-    def __init__(self, streams: Streams, plan: Any, options: Options) -> None:
+    def __init__(self, streams: Streams, spec: Any, options: Options) -> None:
         self._streams = streams
         self._owner = streams.owner
         self._hub = streams.hub
-        self._plan: StreamSpec = plan
+        self._spec: StreamSpec = spec
         self._options = options
         self._channel: Channel[T] = Channel(self._hub, self._owner, self.size_of)
         self._state = State.NEW
-        self._lock = allocate_lock()  # guards the step out of State.NEW, which is for any thread
+        self._lock = allocate_lock()  # guards moves: that out of State.NEW is for any thread
         self._opened = CallFuture[None]()
         self._call: CallFuture[Any] | None = None
         self._closed = CallFuture[None]()
@@ -87,7 +109,7 @@ class StreamDriver(Generic[T]):
         self.error: BaseException | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._plan.actor}.{self._plan.function} {self._state.value}>"
+        return f"<{type(self).__name__} {self._spec.actor}.{self._spec.function} {self._state.value}>"
 
     # -- for kinds of streams -----------------------------------------------------------------------------------------
 
@@ -111,13 +133,18 @@ class StreamDriver(Generic[T]):
         """Bytes that an item takes while nobody has taken it."""
         raise NotImplementedError
 
-    def start_parting(self) -> CallFuture[Any] | None:
+    def begin_shutdown(self) -> CallFuture[Any] | None:
         """Do what has to be done before the stream is closed from this side, once. Any thread.
 
         Returns:
             The call that does it; None when there is nothing to do.
         """
         return None
+
+    def _move(self, state: State) -> None:
+        if state not in MOVES[self._state]:
+            raise RuntimeError(f"{self!r} cannot become {state.value}")
+        self._state = state
 
     # -- any thread ---------------------------------------------------------------------------------------------------
 
@@ -128,7 +155,7 @@ class StreamDriver(Generic[T]):
         with self._lock:
             is_first = self._state is State.NEW
             if is_first:
-                self._state = State.OPENING
+                self._move(State.OPENING)
         if is_first:
             self._start_opening()
         opened = self._opened
@@ -150,8 +177,8 @@ class StreamDriver(Generic[T]):
                 call.cancel()
 
     def _submit(self, recipe: Generator[Any, Any, Any], in_line: bool = False) -> CallFuture[Any]:
-        plan = self._plan
-        call = self._call = self._owner.submit(plan.function, plan.actor, recipe, self._options, in_line=in_line)
+        spec = self._spec
+        call = self._call = self._owner.submit(spec.function, spec.actor, recipe, self._options, in_line=in_line)
         call.on_settled(lambda: self._hub.call(self._opening_ended))
         return call
 
@@ -176,16 +203,17 @@ class StreamDriver(Generic[T]):
     def drop(self) -> None:
         """Close, and wait for nothing. Takes no lock: the garbage collector calls it wherever it happens to run."""
         if self._owner.pid == os.getpid():
-            self._hub.call(self._dropped)
+            self._hub.call(self._drop)
 
-    def _dropped(self) -> None:
+    def _drop(self) -> None:
         self._channel.close(StreamClosed(CLOSED_HERE))
         self._close()
 
     def disown(self) -> None:
         """In a forked child: end, and touch nothing that is the parent's."""
         error = self.error = SessionClosed(FORKED)
-        self._state = State.ENDED
+        if self._state is not State.ENDED:
+            self._move(State.ENDED)
         self.is_over = True
         self._channel.disown(error)
         self._opened.settle(None, error)
@@ -201,7 +229,7 @@ class StreamDriver(Generic[T]):
         """The recipe that opens the stream; it runs once the API version is known."""
         if self._state is not State.OPENING:
             raise StreamClosed(CLOSED_HERE)
-        request = self._request = self._plan.request()
+        request = self._request = self._spec.request()
         request.stream = self
         yield from self._connect()
 
@@ -233,7 +261,7 @@ class StreamDriver(Generic[T]):
 
     def _has_opened(self) -> None:
         if self._state is State.OPENING:
-            self._state = State.OPEN
+            self._move(State.OPEN)
             self._hub.soon(self._opened.settle, None, None)
 
     def _opening_ended(self) -> None:
@@ -264,15 +292,11 @@ class StreamDriver(Generic[T]):
     def _crashed(self, defect: BaseException) -> ActorCrashed:
         """A greenlet of the stream failed: what that means for whoever uses it."""
         self._hub.report(defect, f"{self!r} failed")
-        error = ActorCrashed(f"{self._plan.actor}.{self._plan.function} failed: {type(defect).__name__}")
-        error.__cause__ = defect
-        return error
+        return crash_error(f"{self._spec.actor}.{self._spec.function}", defect)
 
     def _located(self, error: BackendError) -> BackendError:
         """Say where a running stream failed."""
-        if error.method is None and self._request is not None:
-            error.method, error.path, error.endpoint = "GET", "/" + self._request.path, self._endpoint
-            error.elapsed = monotonic() - self._since
+        locate(error, self._request, self._endpoint, None, self._since)
         return error
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -281,8 +305,8 @@ class StreamDriver(Generic[T]):
         """Close from this side."""
         self._end(StreamClosed(CLOSED_HERE))
 
-    def part(self, error: BaseException) -> None:
-        """The session closes, and has time: end, at once unless :meth:`start_parting` is still at it."""
+    def close_with_session(self, error: BaseException) -> None:
+        """The session closes, and has time: end, at once unless :meth:`begin_shutdown` is still at it."""
         self.abort(error)
 
     def abort(self, error: BaseException) -> None:
@@ -300,25 +324,25 @@ class StreamDriver(Generic[T]):
             if self._state is State.ENDED:
                 return
             was_open = self._state is State.OPEN
-            self._state = State.ENDED
+            self._move(State.ENDED)
         self.error = error
         self.is_over = True
         call, self._call = self._call, None
         if call is not None:
             call.cancel()  # without effect on one that has ended
-        self._let_go()
+        self._release()
         self._request = None  # it refers to the stream: no cycle is left to be collected
         self._channel.finish(error)
         self._streams.forget(self)
         self._opened.settle(None, None if was_open else error)
         self._closed.settle(None, None)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """End greenlets and connection, in this order: a greenlet may wait for the connection."""
         self._reader.stop()
-        self._drop_connection()
+        self._disconnect()
 
-    def _drop_connection(self) -> None:
+    def _disconnect(self) -> None:
         raw, self._raw = self._raw, None
         if raw is not None:
             try:

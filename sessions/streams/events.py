@@ -8,11 +8,9 @@ from typing import Any
 
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.backoff import Backoff, may_work_later
 from ai.backend.client.exceptions import (
     BackendAPIError,
-    BackendError,
-    CallTimeout,
-    ConnectionFailed,
     InvalidReply,
     ProtocolError,
     ReadTimeout,
@@ -24,7 +22,6 @@ from ai.backend.client.functions.streams.stream import MAX_MESSAGE
 from ai.backend.client.sessions.streams.byte_stream import body_reader, set_silence
 from ai.backend.client.sessions.streams.driver import CHUNK, CLOSED_HERE, StreamDriver
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
-from ai.backend.client.sessions.wire.retry import THROTTLED
 
 CONTENT_TYPE = "text/event-stream"
 NO_CONTENT = 204
@@ -53,10 +50,10 @@ class EventsDriver(StreamDriver[SSEMessage]):
         reconnects: How many connections it had beyond the first.
     """
 
-    def __init__(self, streams: Any, plan: EventsSpec, options: Options) -> None:
-        super().__init__(streams, plan, options)
-        self._reconnects = plan.reconnect
-        self._wanted = plan.wanted
+    def __init__(self, streams: Any, spec: EventsSpec, options: Options) -> None:
+        super().__init__(streams, spec, options)
+        self._reconnects = spec.reconnect
+        self._wanted = spec.wanted
         self._parser = EventParser(MAX_MESSAGE)
         self._rng: Callable[[], float] = random.random
         self._failures = 0
@@ -147,7 +144,7 @@ class EventsDriver(StreamDriver[SSEMessage]):
         if self._down_since is None:
             self._down_since = monotonic()
         while error is None or may_pass(error):
-            self._drop_connection()
+            self._disconnect()
             if monotonic() - self._down_since > OUTAGE_LIMIT:
                 return error or InvalidReply("the server ends the event stream each time before an event", 200)
             self._reader.sleep(self._wait())
@@ -164,9 +161,9 @@ class EventsDriver(StreamDriver[SSEMessage]):
     def _wait(self) -> float:
         """Seconds to wait now: the server's wish, doubled with each failure, with jitter."""
         wish = max((self._parser.retry or 0) / 1000, SHORTEST_WAIT)
-        wait = min(wish * 2.0 ** min(self._failures, 16), LONGEST_WAIT)
+        wait = Backoff(wish, LONGEST_WAIT, jitter=0.5).wait(self._failures, self._rng)
         self._failures += 1
-        return wait * (0.5 + 0.5 * self._rng())
+        return wait
 
 
 class _Over(BaseException):
@@ -177,7 +174,5 @@ _OVER = _Over()
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether what ended or prevented a connection may be over by the next attempt."""
-    if isinstance(error, BackendAPIError):
-        return error.status >= SERVER_ERROR or error.status == THROTTLED
-    return isinstance(error, BackendError) and isinstance(error, ConnectionFailed | CallTimeout)
+    """Whether what ended or prevented a connection may be over by the next attempt: a server that fails, too."""
+    return may_work_later(error) or (isinstance(error, BackendAPIError) and error.status >= SERVER_ERROR)

@@ -1,38 +1,44 @@
-"""The streams of a session: how many there may be, what runs them, and their common end."""
+"""The streams of a session: how many there may be, and their common end. It knows no kind of stream."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Generator
+from typing import Any, Protocol
 
-from ai.backend.client.actors.call import Options
+from ai.backend.client.actors.call import Options, Owner
+from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import Hub, allocate_lock
 from ai.backend.client.exceptions import Overloaded, SessionClosed
-from ai.backend.client.functions.streams.byte_stream import BytesSpec
-from ai.backend.client.functions.streams.events import EventsSpec
-from ai.backend.client.functions.streams.stream import StreamSpec
-from ai.backend.client.functions.streams.tunnel import TunnelSpec
-from ai.backend.client.functions.streams.websocket import WebSocketSpec
-from ai.backend.client.sessions.streams.byte_stream import BytesDriver
-from ai.backend.client.sessions.streams.driver import StreamDriver
-from ai.backend.client.sessions.streams.events import EventsDriver
-from ai.backend.client.sessions.streams.tunnel import TunnelDriver
-from ai.backend.client.sessions.streams.websocket import SocketDriver
 
-if TYPE_CHECKING:
-    from ai.backend.client.sessions.runtime import Runtime
 
-DRIVERS: Final[Mapping[type[StreamSpec], type[StreamDriver[Any]]]] = {
-    BytesSpec: BytesDriver,
-    EventsSpec: EventsDriver,
-    TunnelSpec: TunnelDriver,
-    WebSocketSpec: SocketDriver,
-}
-"""What runs which plan."""
+class Runner(Owner, Protocol):
+    """What streams ask of the runtime of their session: to run calls."""
+
+    def submit(
+        self, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options, *, in_line: bool = False
+    ) -> CallFuture[Any]:
+        """See :meth:`~ai.backend.client.sessions.runtime.Runtime.submit`."""
+        ...
+
+
+class Running(Protocol):
+    """What is asked of an open stream; see :mod:`~ai.backend.client.sessions.streams.driver`."""
+
+    def begin_shutdown(self) -> object:
+        """Do what has to be done before the stream is closed from this side. Any thread."""
+
+    def close_with_session(self, error: BaseException) -> None:
+        """End, or when what was begun is done."""
+
+    def abort(self, error: BaseException) -> None:
+        """End at once."""
+
+    def disown(self) -> None:
+        """End, in a forked child."""
 
 
 class Streams:
-    """The open streams of a session. ``make``, ``admit``, ``forget`` and ``start_parting`` are for any thread.
+    """The open streams of a session. ``admit``, ``forget`` and ``begin_shutdown`` are for any thread.
 
     Args:
         owner: The runtime.
@@ -40,27 +46,18 @@ class Streams:
         limit: How many streams may be open at once.
     """
 
-    def __init__(self, owner: Runtime, hub: Hub, limit: int) -> None:
+    def __init__(self, owner: Runner, hub: Hub, limit: int) -> None:
         self.owner = owner
         self.hub = hub
         self._limit = limit
         self._lock = allocate_lock()  # guards what follows
-        self._open: set[StreamDriver[Any]] = set()
+        self._open: set[Running] = set()
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def make(self, plan: StreamSpec, options: Options) -> StreamDriver[Any]:
-        """The running side of a stream, not yet open.
-
-        Args:
-            plan: What to open.
-            options: Its limits.
-        """
-        return DRIVERS[type(plan)](self, plan, options)
-
-    def admit(self, driver: StreamDriver[Any]) -> None:
+    def admit(self, driver: Running) -> None:
         """Count a stream that opens.
 
         Raises:
@@ -74,22 +71,22 @@ class Streams:
                 raise Overloaded(f"{self._limit} streams are open")
             self._open.add(driver)
 
-    def forget(self, driver: StreamDriver[Any]) -> None:
+    def forget(self, driver: Running) -> None:
         """A stream has ended, or never opened."""
         with self._lock:
             self._open.discard(driver)
 
-    def start_parting(self) -> None:
+    def begin_shutdown(self) -> None:
         """The session is about to close, and has time: what streams have to do first are calls that it waits for."""
         for driver in self._all():
-            driver.start_parting()
-
-    def part(self) -> None:
-        """The session closes: end the streams that have nothing left to do. In the hub's own greenlet."""
-        for driver in self._closing():
-            driver.part(SessionClosed("the session is closed"))
+            driver.begin_shutdown()
 
     def close(self) -> None:
+        """The session closes, and has time: end the streams that have nothing left to do. In the hub's own greenlet."""
+        for driver in self._closing():
+            driver.close_with_session(SessionClosed("the session is closed"))
+
+    def abort(self) -> None:
         """End every stream. In the hub's own greenlet; may be repeated."""
         for driver in self._closing():
             driver.abort(SessionClosed("the session is closed"))
@@ -99,11 +96,11 @@ class Streams:
         for driver in list(self._open):
             driver.disown()
 
-    def _closing(self) -> list[StreamDriver[Any]]:
+    def _closing(self) -> list[Running]:
         with self._lock:
             self._closed = True
         return self._all()
 
-    def _all(self) -> list[StreamDriver[Any]]:
+    def _all(self) -> list[Running]:
         with self._lock:
             return list(self._open)

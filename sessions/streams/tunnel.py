@@ -15,7 +15,8 @@ from ai.backend.client.exceptions import BackendError, InvalidArgument, StreamCl
 from ai.backend.client.functions.streams.tunnel import TunnelSpec
 from ai.backend.client.functions.streams.websocket import WebSocketSpec, WSMessage
 from ai.backend.client.sessions.streams.driver import CHUNK, CLOSED_HERE, State, StreamDriver
-from ai.backend.client.sessions.streams.websocket import OUTGOING_HIGH, SocketDriver
+from ai.backend.client.sessions.streams.outbox import OUTGOING_HIGH
+from ai.backend.client.sessions.streams.websocket import SocketDriver
 
 LINGER = 2.0
 """Seconds of the service's silence after which a connection is closed whose local side has finished sending."""
@@ -33,16 +34,16 @@ class RelayDriver(SocketDriver):
 
     Args:
         streams: The session's streams.
-        plan: The WebSocket.
+        spec: The WebSocket.
         options: Limits.
         tunnel: The tunnel.
         local: The local connection.
     """
 
     def __init__(
-        self, streams: Any, plan: WebSocketSpec, options: Options, tunnel: TunnelDriver, local: HubSocket
+        self, streams: Any, spec: WebSocketSpec, options: Options, tunnel: TunnelDriver, local: HubSocket
     ) -> None:
-        super().__init__(streams, plan, options)
+        super().__init__(streams, spec, options)
         self._tunnel = tunnel
         self._local = local
         self._pump = HubGreenlet(self._hub, self._send_on)
@@ -85,19 +86,18 @@ class RelayDriver(SocketDriver):
                 return
             self._protocol.send_binary(data)
             self._flush()
-            while self._outgoing_bytes > OUTGOING_HIGH // 2 and self._writer is not None:
-                self._pump.wait(self._next_drain())
+            self._outbox.wait(self._pump, OUTGOING_HIGH // 2)
 
     def _after_end(self) -> BackendError:
         """The manager lets the connection end without a close when the service has closed."""
         error = super()._after_end()
-        cut = self._parts or self._blocks or str(self._protocol.parser_exc) != BETWEEN_FRAMES
+        cut = not self._assembler.is_empty or str(self._protocol.parser_exc) != BETWEEN_FRAMES
         return StreamClosed("the service ended the connection", 1001) if not self._closing and not cut else error
 
     def _wait_for_silence(self) -> None:
         if self._state is State.ENDED:
             return
-        if self._outgoing_bytes:  # it has not heard everything yet
+        if self._outbox.size:  # it has not heard everything yet
             self._last_heard = monotonic()
         left = self._last_heard + LINGER - monotonic()
         if left > 0:
@@ -105,11 +105,11 @@ class RelayDriver(SocketDriver):
         else:
             self._close()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._linger is not None:
             self._linger.cancel()
         self._pump.stop()
-        super()._let_go()
+        super()._release()
         if not self._tunnel.relay_ended(self):
             self._local.reset_on_close()  # half a file must not look like a whole one
         self._local.close()
@@ -123,9 +123,9 @@ class TunnelDriver(StreamDriver[NoReturn]):
         last_error: Why the latest connection broke that did.
     """
 
-    def __init__(self, streams: Any, plan: TunnelSpec, options: Options) -> None:
-        super().__init__(streams, plan, options)
-        self._tunnel_plan = plan
+    def __init__(self, streams: Any, spec: TunnelSpec, options: Options) -> None:
+        super().__init__(streams, spec, options)
+        self._tunnel_spec = spec
         self._listener: Listener | None = None
         self._relays: set[RelayDriver] = set()
         self.address: tuple[str, int] | None = None
@@ -142,23 +142,23 @@ class TunnelDriver(StreamDriver[NoReturn]):
         return 0
 
     def _opening(self) -> Generator[Any, Any, None]:
-        plan = self._tunnel_plan
-        yield from plan.check()
-        plan.request()  # what is wrong with it is wrong for every connection
+        spec = self._tunnel_spec
+        yield from spec.check()
+        spec.request()  # what is wrong with it is wrong for every connection
         if self._state is not State.OPENING:
             raise StreamClosed(CLOSED_HERE)
         try:
-            self._listener = Listener(self._hub, plan.host, plan.port, self._accepted)
+            self._listener = Listener(self._hub, spec.host, spec.port, self._accepted)
         except OSError as error:
-            text = f"cannot be listened on at {plan.host}: {error.strerror}"
-            raise InvalidArgument("port", plan.port, text) from error
+            text = f"cannot be listened on at {spec.host}: {error.strerror}"
+            raise InvalidArgument("port", spec.port, text) from error
         self.address = self._listener.address
 
     def _accepted(self, local: HubSocket) -> None:
-        plan = WebSocketSpec(
-            function=self._plan.function, actor=self._plan.actor, request=self._plan.request, compress=False
+        spec = WebSocketSpec(
+            function=self._spec.function, actor=self._spec.actor, request=self._spec.request, compress=False
         )
-        relay = RelayDriver(self._streams, plan, self._options, self, local)
+        relay = RelayDriver(self._streams, spec, self._options, self, local)
         self._relays.add(relay)
         relay.open()
 
@@ -173,9 +173,9 @@ class TunnelDriver(StreamDriver[NoReturn]):
             _log.warning("a tunnelled connection broke", function=repr(self), error=repr(error))
         return False
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._listener is not None:
             self._listener.close()
         for relay in list(self._relays):
             relay.abort(self.error or StreamClosed(CLOSED_HERE))
-        super()._let_go()
+        super()._release()

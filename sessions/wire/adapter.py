@@ -21,13 +21,13 @@ from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub
 from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
-from ai.backend.client.sessions.wire.bodies import Origin, StreamPool, TLSStreamPool
+from ai.backend.client.sessions.wire.bodies import Origin, TLSTransferPool, TransferPool
 from ai.backend.client.sessions.wire.endpoints import Endpoint
 from ai.backend.client.sessions.wire.pool import (
-    LanePool,
+    HubPool,
     PlainReply,
     ProxiedPool,
-    TLSLanePool,
+    TLSHubPool,
     TLSProxiedPool,
     connection_classes,
 )
@@ -66,7 +66,7 @@ class PlainResponse(requests.Response):
         return requests.cookies.RequestsCookieJar()
 
 
-class LaneAdapter(HTTPAdapter):
+class HubAdapter(HTTPAdapter):
     """The session's adapter.
 
     Pools are per endpoint, made when first needed; they hold as many connections as there are lanes.
@@ -131,7 +131,7 @@ class LaneAdapter(HTTPAdapter):
             )
             pool.ConnectionCls = self._classes[endpoint.scheme == "https"]
         else:
-            plain, secure = (StreamPool, TLSStreamPool) if isinstance(endpoint, Origin) else (LanePool, TLSLanePool)
+            plain, secure = (TransferPool, TLSTransferPool) if isinstance(endpoint, Origin) else (HubPool, TLSHubPool)
             pool = (secure if endpoint.scheme == "https" else plain)(endpoint.host_name, endpoint.port, **options)
             pool.ConnectionCls = self._classes[endpoint.scheme == "https"]
         self._pools.append(pool)

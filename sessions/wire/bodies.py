@@ -1,6 +1,6 @@
-"""How large bodies travel: the short way of :mod:`~ai.backend.client.sessions.wire.pool`, piece by piece.
+"""How large bodies travel: the fast path of :mod:`~ai.backend.client.sessions.wire.pool`, piece by piece.
 
-Connections of this kind have pools of their own, so that the plain exchange pays nothing for them.
+Connections of this kind have pools of their own, so that the simple request pays nothing for them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ai.backend.client.sessions.wire.pool import (
     ERRORS,
     HEAD_LIMIT,
     RECV,
-    LanePool,
+    FastPath,
+    HubPool,
     MalformedAnswer,
     NothingSent,
     PlainReply,
-    ShortWay,
-    TLSLanePool,
+    TLSHubPool,
     read_head,
     request_block,
     without_interim,
@@ -53,7 +53,7 @@ INTERIM = b"HTTP/1.1 1"
 """How answers begin that announce others. Nobody asks for them, but proxies may send them."""
 
 
-class StreamedBody:
+class TransferBody:
     """A request's body. Iterating sends it; iterating again sends it again.
 
     Args:
@@ -88,13 +88,13 @@ class StreamedBody:
             pipe.abandon()
 
 
-class StreamReply(PlainReply):
+class BodyReply(PlainReply):
     """An answer whose body is still on the wire. It has to be read to its end, or closed."""
 
     __slots__ = ("_connection", "_left", "_pool")
 
     def __init__(
-        self, pool: _StreamWay, connection: Any, status: int, reason: str, head: bytes, start: bytes, length: int
+        self, pool: _TransferPath, connection: Any, status: int, reason: str, head: bytes, start: bytes, length: int
     ) -> None:
         super().__init__(status, reason, head, start)
         self._pool = pool
@@ -135,13 +135,13 @@ class StreamReply(PlainReply):
             self._pool._give_back(connection)
 
 
-class _StreamWay(ShortWay):
-    """The plain exchange with bodies in pieces, in both directions."""
+class _TransferPath(FastPath):
+    """The simple request with bodies in pieces, in both directions."""
 
     streams = True
 
     def _ask(self, connection: Any, method: str, url: str, headers: Any, body: Any, reused: bool) -> bytes:
-        if not isinstance(body, StreamedBody):
+        if not isinstance(body, TransferBody):
             return super()._ask(connection, method, url, headers, body, reused)
         sock: sockets.HubSocket = connection.sock
         connection.is_half_sent = True
@@ -161,7 +161,7 @@ class _StreamWay(ShortWay):
         return data
 
     @staticmethod
-    def _send(sock: sockets.HubSocket, body: StreamedBody) -> tuple[bool, bytes]:
+    def _send(sock: sockets.HubSocket, body: TransferBody) -> tuple[bool, bytes]:
         """Send the body, unless the server answers before it is complete: then it has refused.
 
         Returns:
@@ -184,7 +184,7 @@ class _StreamWay(ShortWay):
     ) -> tuple[Any, bool | None]:
         if method == "HEAD":  # its Content-Length announces nothing
             data, _ = read_head(connection.sock, data)
-            return self._long_way(connection, method, url, data, options), None
+            return self._urllib3_path(connection, method, url, data, options), None
         reply, keep = super()._hear(connection, method, url, data, options)
         if getattr(connection, "is_half_sent", False) and reply.status < ERRORS:
             connection.close()
@@ -192,7 +192,7 @@ class _StreamWay(ShortWay):
         return reply, keep
 
     def _rest_to_come(self, connection: Any, status: int, reason: bytes, head: bytes, start: bytes, length: int) -> Any:
-        return StreamReply(self, connection, status, reason.decode("latin-1"), head, start, length)
+        return BodyReply(self, connection, status, reason.decode("latin-1"), head, start, length)
 
     def _give_back(self, connection: Any) -> None:
         if getattr(connection, "is_half_sent", False):
@@ -201,9 +201,9 @@ class _StreamWay(ShortWay):
             super()._give_back(connection)
 
 
-class StreamPool(_StreamWay, LanePool):  # type: ignore[misc]  # see LanePool
+class TransferPool(_TransferPath, HubPool):  # type: ignore[misc]  # see HubPool
     """Connections to an http server of large bodies."""
 
 
-class TLSStreamPool(_StreamWay, TLSLanePool):  # type: ignore[misc]  # see LanePool
+class TLSTransferPool(_TransferPath, TLSHubPool):  # type: ignore[misc]  # see HubPool
     """Connections to an https server of large bodies."""

@@ -9,10 +9,13 @@ from typing import Any
 
 from ai.backend.client.actors.hub import monotonic
 from ai.backend.client.auth import host_header
+from ai.backend.client.backoff import Backoff
 
 DOWN_BASE = 0.5
 DOWN_CAP = 30.0
 """Seconds that an endpoint rests after its first failure, doubled with each further one up to the cap."""
+
+REST = Backoff(DOWN_BASE, DOWN_CAP)
 
 
 class Endpoint:
@@ -67,9 +70,8 @@ class Endpoint:
 
     def failed(self, now: float) -> None:
         """It could not be reached."""
-        rest = min(DOWN_BASE * 2.0**self._failures, DOWN_CAP)
-        self._failures = min(self._failures + 1, 16)
-        self._down_until = now + rest
+        self._down_until = now + REST.wait(self._failures)
+        self._failures += 1
 
     def is_resting(self, now: float) -> bool:
         """Whether it failed so recently that another one should be tried first."""

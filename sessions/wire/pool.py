@@ -1,8 +1,8 @@
-"""How bytes travel: urllib3's pools and connections over cooperative sockets, with a short way for the plain exchange.
+"""How bytes travel: urllib3's pools and connections over cooperative sockets, with a fast path for the simple request.
 
-A plain exchange (no body or bytes, an answer framed by ``Content-Length``) is written as one block and read with one or
+A simple request (no body or bytes, an answer framed by ``Content-Length``) is written as one block and read with one or
 two ``recv``. All else takes urllib3's and http.client's own path, over the same sockets: proxies, chunked and
-compressed answers, old servers, odd framing. The short way saves 85 µs of the 119 µs that urllib3 takes for a call.
+compressed answers, old servers, odd framing. The fast path saves 85 µs of the 119 µs that urllib3 takes for a call.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Unanswered(ProtocolError):
 
 
 class PlainReply:
-    """A finished answer from the short way. Stands in for urllib3's response; headers are parsed when somebody asks."""
+    """A finished answer from the fast path. Stands in for urllib3's response; headers are parsed when somebody asks."""
 
     __slots__ = ("_headers", "data", "head", "reason", "status")
 
@@ -239,13 +239,13 @@ class RestedPool:
         super()._put_conn(connection)  # type: ignore[misc]  # urllib3's pool
 
 
-class ShortWay(RestedPool):
-    """The plain exchange. Mixed into urllib3's pools. Lanes of one hub only: takes no lock."""
+class FastPath(RestedPool):
+    """The simple request. Mixed into urllib3's pools. Lanes of one hub only: takes no lock."""
 
     streams = False
     """Whether bodies may be larger than memory; see :mod:`~ai.backend.client.sessions.wire.bodies`."""
 
-    def _open_short_way(self) -> None:
+    def _open_fast_path(self) -> None:
         self._idle: collections.deque[Any] = collections.deque()
 
     def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> Any:
@@ -343,12 +343,12 @@ class ShortWay(RestedPool):
             data, end = read_head(sock, data[end + 4 :])
             line = _STATUS_LINE.match(data)
         if line is None or end < 0:
-            return self._long_way(connection, method, url, data, options), None
+            return self._urllib3_path(connection, method, url, data, options), None
         status = int(line[1])
         head = data[:end]
         wanted = _plain_length(head.lower(), status)
         if wanted is None:
-            return self._long_way(connection, method, url, data, options), None
+            return self._urllib3_path(connection, method, url, data, options), None
         content = data[end + 4 :]
         if len(content) < wanted:
             if self.streams and status < ERRORS:
@@ -362,7 +362,7 @@ class ShortWay(RestedPool):
         """A plain answer of which only the start was read."""
         raise NotImplementedError
 
-    def _long_way(self, connection: Any, method: str, url: str, data: bytes, options: dict[str, Any]) -> Any:
+    def _urllib3_path(self, connection: Any, method: str, url: str, data: bytes, options: dict[str, Any]) -> Any:
         """The library's own reading of an answer that is not plain; the pool gets the connection back from it."""
         sock = _Prefixed(connection.sock, data)
         answer = http.client.HTTPResponse(sock, method=method)  # type: ignore[arg-type]  # all that it wants is makefile()
@@ -391,9 +391,9 @@ class ShortWay(RestedPool):
 
 
 class _GiveBack:
-    """What a response of the long way believes to be its pool."""
+    """What a response of the urllib3 path believes to be its pool."""
 
-    def __init__(self, pool: ShortWay, will_close: bool, sock: _Prefixed) -> None:
+    def __init__(self, pool: FastPath, will_close: bool, sock: _Prefixed) -> None:
         self._pool = pool
         self._will_close = will_close
         self._sock = sock
@@ -413,7 +413,7 @@ def _plain_length(head: bytes, status: int) -> int | None:
         status: Its status.
 
     Returns:
-        Bytes; None when the answer is not plain and has to be read the long way.
+        Bytes; None when the answer is not plain and has to be read on the urllib3 path.
 
     Raises:
         MalformedAnswer: The length makes no sense.
@@ -484,20 +484,20 @@ def _read_rest(sock: sockets.HubSocket, content: bytes, wanted: int) -> bytes:
     return b"".join(parts)
 
 
-class LanePool(ShortWay, HTTPConnectionPool):  # type: ignore[misc]  # urlopen takes urllib3's options as they come
+class HubPool(FastPath, HTTPConnectionPool):  # type: ignore[misc]  # urlopen takes urllib3's options as they come
     """Connections to an http endpoint."""
 
     def __init__(self, host: str, port: int, **options: Any) -> None:
         super().__init__(host, port, **options)
-        self._open_short_way()
+        self._open_fast_path()
 
 
-class TLSLanePool(ShortWay, HTTPSConnectionPool):  # type: ignore[misc]  # see LanePool
+class TLSHubPool(FastPath, HTTPSConnectionPool):  # type: ignore[misc]  # see HubPool
     """Connections to an https endpoint."""
 
     def __init__(self, host: str, port: int, **options: Any) -> None:
         super().__init__(host, port, **options)
-        self._open_short_way()
+        self._open_fast_path()
 
 
 class ProxiedPool(RestedPool, HTTPConnectionPool):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import requests
@@ -24,6 +24,7 @@ from ai.backend.client._upload import AttachedFile, file_disposition
 from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.log import masked
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.wire.endpoints import Endpoint
 from ai.backend.client.transfer import Transfer
@@ -174,14 +175,7 @@ class Preparer:
             content_type = plain(request._headers["Content-Type"])
         if content_type not in _KNOWN_TYPES:
             _checked_header("Content-Type", content_type)
-        text = self._prelude(endpoint, version)
-        if version:
-            date = self._date()
-            text += f"Date: {date}\r\nContent-Type: {content_type}\r\n" if content_type else f"Date: {date}\r\n"
-            if self._signs and not request.anonymous:
-                text += self._authorization(
-                    method, target, date, endpoint, content_type or SIGNED_AS_UNTYPED, version, body
-                )
+        text = self._opening(request, endpoint, target, content_type, version, body)
         if body is not None:
             text += f"Content-Length: {len(body)}\r\n"
         elif method in _BODY_METHODS:
@@ -212,11 +206,7 @@ class Preparer:
         _checked_header("Content-Type", content_type)
         if request.url is None:
             target = self.target(request, origin)
-            date = self._date()
-            text = f"{self._prelude(origin, version)}Date: {date}\r\nContent-Type: {content_type}\r\n"
-            if self._signs:
-                covered = body if body.__class__ is bytes else None  # a form's content never is
-                text += self._authorization(method, target, date, origin, content_type, version, covered)
+            text = self._opening(request, origin, target, content_type, version, body)
         else:
             target = request.target
             text = f"Host: {origin.host}\r\nUser-Agent: {self._config.user_agent}\r\n"
@@ -230,8 +220,23 @@ class Preparer:
             text += f"{_checked_header(name, value)}: {value}\r\n"
         if not hides or request.url is None:
             return PreparedAttempt(origin, method, target, Headers(text), body)
-        sent = origin.origin + target if origin.scheme == "http" else target  # see LaneAdapter.request_url
+        sent = origin.origin + target if origin.scheme == "http" else target  # see HubAdapter.request_url
         return PreparedAttempt(origin, method, redact_url(target), HidingHeaders(text, sent), body)
+
+    def _opening(
+        self, request: Request, endpoint: Endpoint, target: str, content_type: str, version: str, body: Any
+    ) -> str:
+        """The headers of whatever goes to a manager, down to the signature."""
+        text = self._prelude(endpoint, version)
+        if not version:
+            return text
+        date = self._date()
+        text += f"Date: {date}\r\nContent-Type: {content_type}\r\n" if content_type else f"Date: {date}\r\n"
+        if self._signs and not request.anonymous:
+            covered = body if body.__class__ is bytes else None  # a form's content never is
+            signed_type = content_type or SIGNED_AS_UNTYPED
+            text += self._authorization(request.method, target, date, endpoint, signed_type, version, covered)
+        return text
 
     def _date(self) -> str:
         """The time as :meth:`datetime.datetime.isoformat` writes it, in UTC; its text is new once a second only."""
@@ -342,11 +347,3 @@ def with_cookies(attempt: PreparedAttempt, header: str | None) -> None:
     """
     if header:
         attempt.headers["Cookie"] = header
-
-
-def masked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers for a log: without signature and cookies."""
-    return {name: "[secure]" if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()}
-
-
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})

@@ -14,13 +14,14 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
+from ai.backend.client.backoff import THROTTLED, Backoff, may_work_later
 from ai.backend.client.exceptions import (
     BackendAPIError,
     BackendError,
     ConnectionLost,
     ConnectTimeout,
+    DeadlineExceeded,
     NeverSent,
-    ReadTimeout,
 )
 from ai.backend.client.request import Request
 
@@ -28,11 +29,11 @@ BASE = 0.05
 CAP = 20.0
 """Seconds: back-off *n* is a random part of ``min(BASE * 2**n, CAP)`` (botocore's values for transient errors)."""
 
-MAX_DOUBLINGS = 16
-"""The cap is reached long before."""
-
 THROTTLED_BASE = 1.0
 """The same after a 429 without ``Retry-After`` (botocore's value)."""
+
+TRANSIENT = Backoff(BASE, CAP, jitter=1.0)
+AFTER_THROTTLING = Backoff(THROTTLED_BASE, CAP, jitter=1.0)
 
 RETRY_AFTER_CAP = 30.0
 """Longest ``Retry-After`` in seconds that is waited for; more fails at once, so that the caller can decide."""
@@ -42,13 +43,6 @@ COST = 14
 THROTTLE_COST = 5
 REFUND = 1
 """botocore's retry quota: a bucket of 500 tokens. A retry takes 14 (after throttling 5), every success gives 1 back."""
-
-THROTTLED = 429
-TRANSIENT = frozenset({502, 503, 504})
-"""Statuses after which an idempotent request is sent again. A 429 came before the request was handled: any method."""
-
-PERMANENT_PROBLEMS = frozenset({"server-frozen", "not-implemented"})
-"""Last part of the ``type`` of 503 answers that another attempt will not change."""
 
 
 class Quota:
@@ -126,17 +120,14 @@ class RetryPolicy:
             return None
         if asked is not None:
             return asked + self._rng() * BASE
-        return self._rng() * min((THROTTLED_BASE if throttled else BASE) * 2.0 ** min(attempts - 1, MAX_DOUBLINGS), CAP)
+        return (AFTER_THROTTLING if throttled else TRANSIENT).wait(attempts - 1, self._rng)
 
     def _may_repeat(self, request: Request, error: BackendError) -> bool:
-        if isinstance(error, NeverSent | ConnectTimeout):
-            return True
-        if isinstance(error, BackendAPIError):
-            if error.status == THROTTLED:
-                return True
-            permanent = error.type.rpartition("/")[2] in PERMANENT_PROBLEMS
-            return request.idempotent and error.status in TRANSIENT and not permanent
-        return request.idempotent and isinstance(error, ConnectionLost | ReadTimeout)
+        if isinstance(error, DeadlineExceeded) or not may_work_later(error):
+            return False
+        # A 429 came before the request was handled: as good as never sent.
+        was_not_handled = isinstance(error, NeverSent | ConnectTimeout) or getattr(error, "status", None) == THROTTLED
+        return was_not_handled or request.idempotent
 
 
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?").fullmatch

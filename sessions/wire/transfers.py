@@ -14,7 +14,7 @@ import requests
 from ai.backend.client.actors.hub import Hub
 from ai.backend.client.actors.pipes import ToThread
 from ai.backend.client.exceptions import InvalidReply
-from ai.backend.client.sessions.wire.bodies import SourceFailed, StreamedBody
+from ai.backend.client.sessions.wire.bodies import SourceFailed, TransferBody
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.transfer import Head, Poured, Source, Transfer
 
@@ -52,7 +52,7 @@ def outgoing(hub: Hub, request: Transfer, moved: Moved) -> tuple[Any, int | None
     if source is None:
         return request.body, None if request.body is None else len(request.body)
     if source.length > request.piece:
-        return StreamedBody(hub, source, request.piece, moved), source.length
+        return TransferBody(hub, source, request.piece, moved), source.length
     data, error = hub.offload(outcome, _whole, (source,))
     if error is not None:
         raise SourceFailed(error)
@@ -66,7 +66,7 @@ def _whole(source: Source) -> bytes:
     return data
 
 
-def pour(hub: Hub, raw: requests.Response, request: Transfer, moved: Moved) -> Poured:
+def stream_to_sink(hub: Hub, raw: requests.Response, request: Transfer, moved: Moved) -> Poured:
     """Let the body of an answer run into the sink.
 
     Raises:
@@ -85,7 +85,7 @@ def pour(hub: Hub, raw: requests.Response, request: Transfer, moved: Moved) -> P
         value, error = hub.offload(outcome, sink, (iter((data,) if data else ()),))
         moved(len(data))
     else:
-        value, error = _pour_in_pieces(hub, raw, sink, request.piece, moved)
+        value, error = _stream_in_pieces(hub, raw, sink, request.piece, moved)
     if error is not None:
         raise SinkFailed(error)
     return Poured(raw.status_code, value, raw)
@@ -96,7 +96,7 @@ def _discard(_: Head, pieces: Iterator[bytes]) -> None:
         pass
 
 
-def _pour_in_pieces(
+def _stream_in_pieces(
     hub: Hub, raw: requests.Response, sink: Callable[..., Any], piece: int, moved: Moved
 ) -> tuple[Any, BaseException | None]:
     pipe = ToThread(hub, piece)

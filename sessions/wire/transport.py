@@ -11,7 +11,7 @@ from urllib3.util import Timeout
 
 from ai.backend.client import log
 from ai.backend.client.actors import sockets
-from ai.backend.client.actors.call import Call, Offload
+from ai.backend.client.actors.call import Call, Offload, Pause
 from ai.backend.client.actors.hub import Hub, monotonic
 from ai.backend.client.actors.lanes import Lanes
 from ai.backend.client.config import APIConfig
@@ -25,15 +25,16 @@ from ai.backend.client.exceptions import (
     TLSError,
 )
 from ai.backend.client.request import AttachedFile, Request, Response
-from ai.backend.client.sessions.wire.adapter import LaneAdapter
+from ai.backend.client.sessions.locating import locate_call
+from ai.backend.client.sessions.wire.adapter import HubAdapter
 from ai.backend.client.sessions.wire.bodies import Origin, SourceFailed
 from ai.backend.client.sessions.wire.cookies import WebCookies
 from ai.backend.client.sessions.wire.endpoints import Endpoints
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.sessions.wire.pool import BODY_LIMIT, MalformedAnswer
-from ai.backend.client.sessions.wire.prepare import Preparer, with_cookies
+from ai.backend.client.sessions.wire.prepare import PreparedAttempt, Preparer, with_cookies
 from ai.backend.client.sessions.wire.retry import RetryPolicy
-from ai.backend.client.sessions.wire.transfers import SinkFailed, outcome, outgoing, pour
+from ai.backend.client.sessions.wire.transfers import SinkFailed, outcome, outgoing, stream_to_sink
 from ai.backend.client.transfer import Transfer
 
 _NO_HEADERS: Mapping[str, str] = {}
@@ -70,7 +71,7 @@ class Transport:
         self.is_strange = False  # whether the server was asked for its version, and told none
         self._endpoints = Endpoints(config.endpoints)
         self._preparer = Preparer(config)
-        self._adapter = LaneAdapter(hub, config)
+        self._adapter = HubAdapter(hub, config)
         self._origins: dict[str, Origin] = {}
         self.progressed: Callable[[Call], object] = _ignore  # told of transfers that get on
         self._retry = RetryPolicy()
@@ -79,10 +80,17 @@ class Transport:
         self._log = log.get_logger("sessions.transport")
         self._is_heard = log.level_check("sessions.transport")
 
-    def run(self, call: Call, step: Request | Offload[Any]) -> None:
+    def run(self, call: Call, step: Request | Offload[Any] | Pause) -> None:
         """Do a step of a recipe; its outcome is delivered later."""
         call.attempts = 0
-        self._lanes.run(call, step)
+        if step.__class__ is Pause:
+            call.timer = self._hub.later(step.seconds, lambda: self._pause_over(call))
+        else:
+            self._lanes.run(call, step)
+
+    def _pause_over(self, call: Call) -> None:
+        call.timer = None
+        self._deliver(call, None, None)
 
     def abandon(self, call: Call) -> None:
         """Give up what a call has under way: its connection is closed, never reused half-read."""
@@ -129,7 +137,7 @@ class Transport:
     def _transfer(self, call: Call, request: Transfer) -> None:
         call.attempts += 1
         headers = _NO_HEADERS
-        poured = False
+        to_sink = False
         try:
             moved = self._mover(call, request)
             body, length = outgoing(self._hub, request, moved)
@@ -137,15 +145,15 @@ class Transport:
             if length is not None and request.source is not None:
                 moved(length)
             headers = raw.headers if raw.status_code >= 400 else _NO_HEADERS
-            poured = request.sink is not None and 200 <= raw.status_code < 300
-            answer = pour(self._hub, raw, request, moved) if poured else self._read_transfer(raw, request)
+            to_sink = request.sink is not None and 200 <= raw.status_code < 300
+            answer = stream_to_sink(self._hub, raw, request, moved) if to_sink else self._read_transfer(raw, request)
         except (SourceFailed, SinkFailed) as failed:
             self._deliver(call, None, failed.error)
             return
         except FAILURES as error:
             failure = translate(error, self._adapter.proxy_name(call.sent_to))
             failure.args = tuple(request.without_secrets(arg) if isinstance(arg, str) else arg for arg in failure.args)
-            self._attempt_failed(call, request, failure, headers, final=poured)
+            self._attempt_failed(call, request, failure, headers, final=to_sink)
             return
         call.sent_to.succeeded()
         self._retry.quota.give()
@@ -176,13 +184,7 @@ class Transport:
             origin = call.sent_to = self._origin("/".join(request.url.split("/", 3)[:3]))
         hides = self._adapter.is_proxied(origin)
         attempt = self._preparer.prepare_transfer(request, origin, self.version, body, length, hides)
-        if self._cookies is not None and request.url is None:
-            with_cookies(attempt, self._cookies.header(attempt))
-        timeout: Any = self._timeout(call, request)
-        raw: requests.Response = self._adapter.send(attempt, timeout=timeout)
-        if self._is_heard(logging.DEBUG):
-            self._log.debug("answered", **self._context(call, request), status=raw.status_code)
-        return raw
+        return self._send(call, request, attempt, self._cookies if request.url is None else None)
 
     def _origin(self, url: str) -> Origin:
         origin = self._origins.get(url)
@@ -210,13 +212,18 @@ class Transport:
         attempt = self._preparer.prepare(request, endpoint, self.version)
         if request.stream is not None:
             attempt.headers.update(request.stream.headers())
-        if self._cookies is not None:
-            with_cookies(attempt, self._cookies.header(attempt))
+        return self._send(call, request, attempt, self._cookies)
+
+    def _send(
+        self, call: Call, request: Request, attempt: PreparedAttempt, cookies: WebCookies | None
+    ) -> requests.Response:
+        if cookies is not None:
+            with_cookies(attempt, cookies.header(attempt))
         # Looked up for each call: mocking libraries replace HTTPAdapter.send later than we are made.
         timeout: Any = self._timeout(call, request)  # the stubs forget that it may be a Timeout
         raw: requests.Response = self._adapter.send(attempt, timeout=timeout)
-        if self._cookies is not None and self._cookies.keep(attempt, raw.raw):
-            _, error = self._hub.offload(outcome, self._cookies.save, ())
+        if cookies is not None and cookies.keep(attempt, raw.raw):
+            _, error = self._hub.offload(outcome, cookies.save, ())
             if error is not None:  # the answer is good all the same
                 self._log.warning("the cookie file could not be written", error=type(error).__name__)
         if self._is_heard(logging.DEBUG):
@@ -274,10 +281,7 @@ class Transport:
             verdict = "giving up" if wait is None else f"trying again in {wait:.2f} s"
             self._log.info(f"attempt failed, {verdict}", **self._context(call, request), error=type(error).__name__)
         if wait is None:
-            error.method = request.method
-            error.path = "/" + request.path
-            error.endpoint = None if endpoint is None else endpoint.url
-            error.attempts = call.attempts
+            locate_call(error, call)
             error.hint = self._hint(error)
             self._deliver(call, None, error)
         else:

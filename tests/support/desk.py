@@ -13,9 +13,17 @@ from ai.backend.client.config import APIConfig
 from ai.backend.client.functions.server import Server
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.supervisor import Supervisor
+from ai.backend.client.sessions.wire.transport import Transport
 from support.waiting import until
 
 LIMIT = 20.0
+
+
+CONFIG = APIConfig(endpoint="http://h", access_key="AK", secret_key="SK")
+
+
+def real_transport(supervisor):
+    return Transport(supervisor.hub, CONFIG, None, supervisor.deliver, supervisor.transport_failed)
 
 
 class FakeTransport:
@@ -47,13 +55,12 @@ class FakeTransport:
 class Desk:
     """A supervisor, and what a session does with it."""
 
-    def __init__(self, hub, slots=100, probes=False):
+    def __init__(self, hub, slots=100, probes=False, make_transport=FakeTransport):
         self.hub = hub
         self.ended = []
         self.slots = Slots(slots)
-        config = APIConfig(endpoint="http://h", access_key="AK", secret_key="SK")
         self.supervisor = Supervisor.launch(
-            hub, Server(config), FakeTransport, self.slots, lambda: self.ended.append(1), probes
+            hub, Server(CONFIG), make_transport, self.slots, lambda: self.ended.append(1), probes
         )
         self.transport = self.supervisor.transport
         self._owner = SimpleNamespace(
@@ -68,10 +75,14 @@ class Desk:
     def put(self, message):
         self.supervisor.mailbox.put(message)
 
-    def call(self, recipe=None, actor="Kernel", deadline=None, **options):
+    def make(self, recipe, actor="Kernel", deadline=None, **options):
         limits = Options(5, deadline, 0, **options)
-        made = Call(self._owner, "function", actor, recipe or ask(), limits, self.slots.try_take())
+        made = Call(self._owner, "function", actor, recipe, limits, self.slots.try_take())
         made.future = CallFuture(made)
+        return made
+
+    def call(self, recipe=None, **options):
+        made = self.make(recipe or ask(), **options)
         self.put(Invoke(made))
         return made
 

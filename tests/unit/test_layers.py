@@ -47,13 +47,12 @@ ROOMS = {
         ("compute", "folders", "accounts", "cluster"),
         ("__init__",),
     ),
-    "sessions": (("wire",), ("streams",), (REST,)),
+    "sessions": (("locating",), ("wire",), ("streams",), (REST,)),
     "tools/sandbox": (("core",), ("accounts", "folders"), ("sessions",), ("graphql",), (REST,)),
 }
 """The floors inside a package, from the ground up. Folders of one floor do not know each other; modules of it may."""
 UPWARD = {
     "functions/base.py": ("functions.server", "Server"),  # what every proxy carries, and the session makes
-    "sessions/streams/registry.py": ("sessions.runtime", "Runtime"),  # the streams of a session submit calls to it
     "tools/sandbox/core/state.py": ("sandbox.sessions.lifecycle", "Kernels"),  # the one state that all handlers share
 }
 """Modules that name the type of what they are handed, and load nothing of it."""

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from ai.backend.client.exceptions import ConnectionFailed, SessionClosed
+from ai.backend.client.exceptions import ActorCrashed, ConnectionFailed, SessionClosed
 from ai.backend.client.session import AsyncSession, Session
 from support.asking import ask, is_answer, submit, wrong
 from support.recipes import Probe
@@ -19,6 +19,8 @@ from support.servers.faults import unused_port
 from support.waiting import until
 
 IN_FLIGHT = 200
+UNREACHED = 60.0
+"""Seconds of a close that nothing but its limit would end, if what it waits for did not come."""
 PROMPT = 2.0
 """Seconds that closing without waiting for calls may take on a loaded machine."""
 
@@ -70,6 +72,63 @@ def test_close_closes_every_connection(runtime, echo, make_config, unique):
         runtime.close(session, timeout=0)
         until(lambda: echo.stats()["open"] == 0, "the server sees all connections closed")
     assert len(futures) == len(echo.stats()["aborted"])
+
+
+def stop_one_by_one(actors):
+    for actor in actors:
+        actor.actor_ref.stop(timeout=10)
+
+
+def stop_all(actors):
+    """As pykka's registry would, if it knew them."""
+    for actor in actors:
+        actor.actor_ref.stop(block=False)
+
+
+@pytest.mark.parametrize("stop", [stop_one_by_one, stop_all])
+def test_close_does_not_wait_for_actors_that_somebody_has_stopped(runtime, echo, make_config, unique, stop):
+    with runtime.session(make_config(echo)) as session:
+        runtime.value(partial(ask, session, unique()))
+        actors = list(session._core.runtime._supervisor._functions.values())
+        assert len(actors) == 2  # the probe's and the call's
+        stop(actors)
+        start = time.monotonic()
+        runtime.close(session, timeout=UNREACHED)
+        assert time.monotonic() - start < UNREACHED / 2
+        assert not any(actor.actor_ref.is_alive() for actor in actors)
+
+
+def test_close_drains_although_an_actor_was_stopped(runtime, echo, make_config, unique):
+    names = names_in_flight(unique, "d100")
+    with runtime.session(make_config(echo)) as session:
+        futures = [submit(session, name) for name in names]
+        until(lambda: "Kernel" in session._core.runtime._supervisor._functions, "calls flow")
+        stop_all([session._core.runtime._supervisor._functions["Kernel"]])
+        runtime.close(session, timeout=UNREACHED)
+        assert wrong(names, [future.result(0) for future in futures]) == []
+
+
+def test_close_drains_although_an_actor_crashes_meanwhile(runtime, echo, make_config, unique):
+    name = unique("d300")
+    with runtime.session(make_config(echo)) as session:
+        probe = session.bind(Probe)
+        crashing = probe.crash.submit(unique("d100"), ValueError("while it closes"))
+        working = probe.get.submit(name)
+        start = time.monotonic()
+        runtime.close(session, timeout=UNREACHED)
+        assert time.monotonic() - start < UNREACHED / 2
+        assert isinstance(crashing.exception(0), ActorCrashed)
+        assert is_answer(name, working.result(0))
+
+
+def test_close_with_no_time_waits_for_no_actor(runtime, echo, make_config, unique):
+    with runtime.session(make_config(echo)) as session:
+        futures = [submit(session, unique("never")) for _ in range(IN_FLIGHT)]
+        echo.until_pending(IN_FLIGHT)
+        actors = list(session._core.runtime._supervisor._functions.values())
+        runtime.close(session, timeout=0)
+        assert {type(future.exception(0)) for future in futures} == {SessionClosed}
+        assert not any(actor.actor_ref.is_alive() for actor in actors)
 
 
 def test_close_twice_is_close_once(runtime, echo, make_config, unique):

@@ -215,7 +215,7 @@ def test_leaving_after_the_end_interrupts_nothing(runtime, server, make_config):
 
 
 def test_code_that_ignores_the_interrupt_is_left_after_a_while(server, make_config, monkeypatch):
-    monkeypatch.setattr("ai.backend.client.sessions.streams.websocket.PARTING_LIMIT", 0.5)
+    monkeypatch.setattr("ai.backend.client.sessions.streams.websocket.SHUTDOWN_LIMIT", 0.5)
     run = Run(obeys=False)
     server.script(run.step)
     with Session(config=make_config(server)) as session:
@@ -227,7 +227,7 @@ def test_code_that_ignores_the_interrupt_is_left_after_a_while(server, make_conf
 
 
 def test_a_manager_that_does_not_answer_the_interrupt_is_left_too(server, make_config, monkeypatch):
-    monkeypatch.setattr("ai.backend.client.sessions.streams.websocket.PARTING_LIMIT", 0.5)
+    monkeypatch.setattr("ai.backend.client.sessions.streams.websocket.SHUTDOWN_LIMIT", 0.5)
     run = Run()
     server.script(route(execute=upgrade(run.socket), interrupt=silence()))
     with Session(config=make_config(server)) as session:

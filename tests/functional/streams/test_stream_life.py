@@ -30,7 +30,7 @@ from support.servers.stream_steps import (
 )
 from support.servers.websocket_peer import Peer, upgrade
 
-SERVER = Path(__file__).parents[2] / "support" / "event_server.py"
+SERVER = Path(__file__).parents[2] / "support" / "servers" / "event_server.py"
 STREAMS = 150
 SECONDS = 2.0
 FLAT_MIB = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import gevent
 import pykka
@@ -16,7 +17,7 @@ from ai.backend.client.actors.messages import (
     Cancel,
     Close,
     Crashed,
-    Drained,
+    Ended,
     Finished,
     Invoke,
     Received,
@@ -437,7 +438,7 @@ def test_messages_and_calls_show_no_arguments():
         Crashed("Auth", call, ValueError(SECRET)),
         Cancel(call),
         Close(10),
-        Drained("Auth"),
+        Ended(SimpleNamespace(name="Auth", secret=SECRET)),
         POISON_PILL,
         Offload(recipe, SECRET),
         Envelope(Invoke(call)),

@@ -10,12 +10,12 @@ from urllib3.util import Timeout
 
 from ai.backend.client import exceptions as ours
 from ai.backend.client.config import APIConfig
-from ai.backend.client.sessions.wire.adapter import LaneAdapter
+from ai.backend.client.sessions.wire.adapter import HubAdapter
 from ai.backend.client.sessions.wire.bodies import Origin, SourceFailed
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.sessions.wire.pool import IDLE_LIMIT
 from ai.backend.client.sessions.wire.prepare import Preparer
-from ai.backend.client.sessions.wire.transfers import SinkFailed, outgoing, pour
+from ai.backend.client.sessions.wire.transfers import SinkFailed, outgoing, stream_to_sink
 from ai.backend.client.transfer import Transfer
 from support.servers.faults import head, raw, reply, silence
 from support.waiting import until
@@ -51,7 +51,7 @@ class Mover:
 
     def __init__(self, hub, in_lane, url):
         config = APIConfig(endpoint=url, access_key="AK", secret_key="SK", proxies={})
-        self.adapter = LaneAdapter(hub, config)
+        self.adapter = HubAdapter(hub, config)
         self.origin = Origin(url)
         self.moved = []
         self._hub = hub
@@ -69,7 +69,7 @@ class Mover:
             answer = self.adapter.send(attempt, timeout=Timeout(connect=LIMIT, read=read))
             if request.sink is None or not 200 <= answer.status_code < 300:
                 return answer.status_code, answer.content
-            return answer.status_code, pour(self._hub, answer, request, self.moved.append).value
+            return answer.status_code, stream_to_sink(self._hub, answer, request, self.moved.append).value
         except FAILURES as error:
             raise translate(error) from error
 

@@ -15,7 +15,7 @@ from urllib3.util import Timeout
 from ai.backend.client import exceptions as ours
 from ai.backend.client.config import APIConfig
 from ai.backend.client.request import Request
-from ai.backend.client.sessions.wire.adapter import LaneAdapter
+from ai.backend.client.sessions.wire.adapter import HubAdapter
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.sessions.wire.pool import HEAD_LIMIT, IDLE_LIMIT
 from ai.backend.client.sessions.wire.prepare import Preparer
@@ -32,7 +32,7 @@ class Client:
 
     def __init__(self, hub, in_lane, endpoint, url, **options):
         config = APIConfig(endpoint=url, access_key="AK", secret_key="SK", proxies={}, **options)
-        self.adapter = LaneAdapter(hub, config)
+        self.adapter = HubAdapter(hub, config)
         self.endpoint = endpoint(url)
         self._preparer = Preparer(config)
         self._in_lane = in_lane
@@ -388,7 +388,7 @@ def ask_on(request, hub, in_lane, endpoint, server):
     proxied, method = request.param == "through a proxy", "HEAD" if request.param == "urllib3's own" else "POST"
     client = Client(hub, in_lane, endpoint, "http://manager.example" if proxied else server.url)
     if proxied:
-        client.adapter = LaneAdapter(hub, APIConfig(endpoint="http://manager.example", proxies={"http": server.url}))
+        client.adapter = HubAdapter(hub, APIConfig(endpoint="http://manager.example", proxies={"http": server.url}))
     ok = raw(OK if method == "POST" else answer("Content-Length: 2"), keep=True)
 
     def ask():

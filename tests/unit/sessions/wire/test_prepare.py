@@ -14,8 +14,9 @@ import pytest
 
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import InvalidArgument
+from ai.backend.client.log import masked
 from ai.backend.client.request import AttachedFile, Request, segment
-from ai.backend.client.sessions.wire.prepare import Preparer, masked, with_cookies
+from ai.backend.client.sessions.wire.prepare import Preparer, with_cookies
 
 NOW = 1575192615.125
 DATE = "2019-12-01T09:30:15.125000+00:00"

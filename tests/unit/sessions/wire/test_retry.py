@@ -154,7 +154,7 @@ def test_nonsense_falls_back_to_the_own_back_off(text):
 # -- what may be repeated ---------------------------------------------------------------------------------------------
 
 NEVER_SENT = [ours.NeverSent("no"), ours.ConnectTimeout("no")]
-MAYBE_SENT = [ours.ConnectionLost("lost"), ours.ReadTimeout("silent"), *map(api_error, (502, 503, 504))]
+MAYBE_SENT = [ours.ConnectionLost("lost"), ours.ReadTimeout("silent"), *map(api_error, (408, 425, 502, 503, 504))]
 FINAL = [
     ours.TLSError("no"),
     ours.ProtocolError("no"),
@@ -165,7 +165,7 @@ FINAL = [
     ours.SessionClosed("no"),
     ours.Overloaded("no"),
     ours.ActorCrashed("no"),
-    *map(api_error, (400, 401, 403, 404, 405, 408, 409, 412, 425, 500, 501, 505, 507)),
+    *map(api_error, (400, 401, 403, 404, 405, 409, 412, 500, 501, 505, 507)),
     api_error(503, "server-frozen"),
     api_error(503, "not-implemented"),
 ]
