@@ -10,7 +10,8 @@ import collections
 import logging
 from collections.abc import Callable
 
-from ai.backend.client.actors.hub import Hub, allocate_lock, get_ident, start_new_thread
+from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.originals import allocate_lock, get_ident, start_new_thread
 
 IDLE_LIMIT = 5.0
 """Seconds without a callback after which the worker's thread ends; the next callback starts another."""

@@ -16,7 +16,8 @@ import greenlet
 
 from ai.backend.client.actors.call import Call, Owner
 from ai.backend.client.actors.future import CANCELLED, CallFuture
-from ai.backend.client.actors.hub import Hub, allocate_lock
+from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.originals import allocate_lock
 
 T = TypeVar("T")
 V = TypeVar("V")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ai.backend.client.actors.aio import bridge_to
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.actors.waiting import Bell, waiter
 
 if TYPE_CHECKING:

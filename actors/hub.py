@@ -4,49 +4,35 @@ In a process that is not monkey-patched the hub has a daemon OS thread of its ow
 own hub, provided that the caller is the main thread (any other native thread could end before the session). Nothing is
 ever patched here.
 
-Only this package touches gevent, locks and threads. Locks and threads are the original ones, so that a session made
-before ``patch_all()`` keeps working after it.
+Only this package touches gevent, locks and threads.
 """
 
 from __future__ import annotations
 
-import atexit
 import collections
 import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import gevent.event
 import gevent.hub
 import gevent.monkey
 import greenlet
 
-T = TypeVar("T")
+from ai.backend.client.actors import process
+from ai.backend.client.actors.offload import NativeThreads
+from ai.backend.client.actors.originals import allocate_lock, get_ident, start_new_thread
 
-get_ident: Callable[[], int]
-get_ident, allocate_lock, start_new_thread = gevent.monkey.get_original(
-    "_thread", ["get_ident", "allocate_lock", "start_new_thread"]
-)
-monotonic: Callable[[], float] = time.monotonic
-thread_sleep: Callable[[float], None] = gevent.monkey.get_original("time", "sleep")
-"""For native threads. ``time.sleep`` would give the thread a hub in a patched process, which nobody ends."""
-getaddrinfo: Callable[..., list[Any]] = gevent.monkey.get_original("socket", "getaddrinfo")
+T = TypeVar("T")
 
 TURN = 1024
 """Items that one turn of the drain handles before sockets and timers get their chance again."""
 
 START_LIMIT = 10.0
 """Seconds that a new hub thread may take to come up."""
-
-EXIT_LIMIT = 2.0
-"""Seconds that the interpreter's exit waits for live hubs. Exits while callers are busy crashed without it."""
-
-OFFLOAD_THREADS = 16
-"""Native threads of one hub for disk, archives and look-ups, at most. They end when there is nothing to do."""
 
 _log = logging.getLogger("ai.backend.client.actors.hub")
 
@@ -126,8 +112,7 @@ class Hub:
         self.in_turn = False
         self._outcomes: collections.deque[tuple[Callable[..., object], tuple[Any, ...]]] = collections.deque()
         self.timers: set[Timer] = set()
-        self._jobs: collections.deque[_Job[Any]] = collections.deque()
-        self._workers = 0
+        self._native = NativeThreads(self)
         self._ending = False
         self._gone = allocate_lock()
         self._gone.acquire()
@@ -144,7 +129,7 @@ class Hub:
                 raise RuntimeError("the hub's thread did not start")
         else:
             self._attach()
-        _live.add(self)
+        process.register(self)
 
     def _attach(self) -> None:
         self.gevent_hub = gevent.hub.get_hub()
@@ -167,7 +152,7 @@ class Hub:
             ready.release()
         self._over.wait()  # type: ignore[union-attr]  # set by _attach
         self._detach()
-        self.gevent_hub.join(EXIT_LIMIT)
+        self.gevent_hub.join(process.EXIT_LIMIT)
         self.gevent_hub.destroy(destroy_loop=True)  # join and destroy: either alone leaks
         self._finish()
 
@@ -176,7 +161,7 @@ class Hub:
         for watcher in (self._wake, self._turn_ends):
             watcher.stop()
             watcher.close()
-        _live.discard(self)
+        process.forget(self)
         while self._dirty or self._outcomes:
             self._drain_dead()
             self._flush()
@@ -388,68 +373,8 @@ class Hub:
         return Timer(self, seconds, function, ref)
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:
-        """Run a function in a native thread and wait for it, from a lane. The way for disk, archives and look-ups.
-
-        A lane that is abandoned does not wait any longer, nor does the end of the hub: the thread is a daemon.
-        """
-        job = _Job(self, function, args)
-        self._jobs.append(job)
-        if self._workers < OFFLOAD_THREADS:
-            self._workers += 1
-            start_new_thread(self._work_off_jobs, ())
-        return job.wait()
-
-    def _work_off_jobs(self) -> None:
-        while True:
-            try:
-                job = self._jobs.popleft()
-            except IndexError:
-                break
-            job.work()
-        self.call(self._worker_ended)
-
-    def _worker_ended(self) -> None:
-        self._workers -= 1
-        if self._jobs and not self.stopped:
-            self._workers += 1
-            start_new_thread(self._work_off_jobs, ())
-
-
-class _Job(Generic[T]):
-    """A function on its way through a native thread, and the lane that waits for it."""
-
-    def __init__(self, hub: Hub, function: Callable[..., T], args: tuple[Any, ...]) -> None:
-        self._hub = hub
-        self._function = function
-        self._args = args
-        self._lane: Any = greenlet.getcurrent()
-        self._value: Any = None
-        self._error: BaseException | None = None
-
-    def wait(self) -> T:
-        """On the lane."""
-        try:
-            self._hub.park()
-        finally:
-            self._lane = None  # an abandoned lane is not resumed
-        if self._error is not None:
-            raise self._error
-        value: T = self._value
-        return value
-
-    def work(self) -> None:
-        """In the native thread."""
-        if self._lane is not None:
-            try:
-                self._value = self._function(*self._args)
-            except BaseException as error:
-                self._error = error
-            self._hub.call(self._resume)
-
-    def _resume(self) -> None:
-        lane = self._lane
-        if lane is not None and not self._hub.stopped:
-            lane.switch()
+        """Run a function in a native thread and wait for it, from a lane: see :class:`NativeThreads`."""
+        return self._native.run(function, *args)
 
 
 def _nothing() -> None:
@@ -459,31 +384,3 @@ def _nothing() -> None:
 def _on_main_thread() -> bool:
     # By its native id, which on Linux is the process's: gevent's patching gives threading.main_thread() another ident.
     return sys.platform == "linux" and threading.get_native_id() == os.getpid()
-
-
-_live: set[Hub] = set()
-_abandoned: list[Hub] = []  # what a forked child inherited; held for ever, so that it is never finalised
-
-
-def _stop_all() -> None:
-    hubs = [hub for hub in list(_live) if hub.pid == os.getpid() and hub.own_thread]
-    for hub in hubs:
-        hub.stop()
-    limit = monotonic() + EXIT_LIMIT
-    for hub in hubs:
-        hub.join(limit - monotonic())
-
-
-def _after_fork_in_child() -> None:
-    """The child has a copy of every hub and no thread to run it: it must only drop what it shares with the parent."""
-    for hub in list(_live):
-        _live.discard(hub)
-        _abandoned.append(hub)
-        try:
-            hub.disown()
-        except Exception as error:
-            _log.error("a forked child could not let go of its parent's session", exc_info=error)
-
-
-atexit.register(_stop_all)
-os.register_at_fork(after_in_child=_after_fork_in_child)

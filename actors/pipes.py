@@ -15,8 +15,9 @@ from typing import Any
 
 import greenlet
 
-from ai.backend.client.actors.hub import Hub, allocate_lock, start_new_thread
+from ai.backend.client.actors.hub import Hub
 from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.originals import allocate_lock, start_new_thread
 
 LOOK_AROUND = 30.0
 """Seconds after which a waiting thread looks whether its hub still runs. The lane tells it when it leaves; this is for

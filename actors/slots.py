@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 
-from ai.backend.client.actors.hub import allocate_lock, monotonic
+from ai.backend.client.actors.originals import allocate_lock, monotonic
 from ai.backend.client.actors.waiting import waiter
 
 

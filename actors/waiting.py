@@ -21,7 +21,7 @@ import gevent.monkey
 from gevent._hub_local import get_hub_if_exists  # there is no public way to ask without making a hub
 from gevent.hub import Waiter as _GeventWaiter
 
-from ai.backend.client.actors.hub import allocate_lock, get_ident
+from ai.backend.client.actors.originals import allocate_lock, get_ident
 
 _EXPIRED = object()
 

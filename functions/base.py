@@ -21,8 +21,8 @@ from collections.abc import Callable, Generator, Iterator
 from types import GeneratorType, NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar, overload
 
-from ai.backend.client.actors.call import Gather, Offload, Pause
 from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.actors.steps import Gather, Offload, Pause
 from ai.backend.client.functions.current import current_session
 from ai.backend.client.request import Request
 from ai.backend.client.types import undefined

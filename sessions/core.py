@@ -7,7 +7,7 @@ import warnings
 from typing import NamedTuple
 
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import allocate_lock
+from ai.backend.client.actors.originals import allocate_lock
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import SessionClosed
 from ai.backend.client.sessions.runtime import Runtime

@@ -13,8 +13,9 @@ from ai.backend.client.actors import sockets
 from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import Hub, allocate_lock
+from ai.backend.client.actors.hub import Hub
 from ai.backend.client.actors.messages import Cancel, Close, Invoke
+from ai.backend.client.actors.originals import allocate_lock
 from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
 from ai.backend.client.config import APIConfig

@@ -15,11 +15,11 @@ import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
-from ai.backend.client.actors.call import Call, Gather, Offload, Options, Pause
+from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.deadlines import InFlight
 from ai.backend.client.actors.function import FunctionActor
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import Hub, Timer, monotonic
+from ai.backend.client.actors.hub import Hub, Timer
 from ai.backend.client.actors.lanes import Interrupted
 from ai.backend.client.actors.messages import (
     POISON_PILL,
@@ -33,7 +33,9 @@ from ai.backend.client.actors.messages import (
     Received,
     Send,
 )
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.actors.slots import Slots
+from ai.backend.client.actors.steps import Gather, Offload, Pause
 from ai.backend.client.actors.supervision import RestartBudget
 from ai.backend.client.actors.turn import TurnActor
 from ai.backend.client.config import APIConfig

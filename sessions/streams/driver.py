@@ -21,8 +21,8 @@ from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.channel import Channel, stream_future
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
-from ai.backend.client.actors.hub import allocate_lock, monotonic
 from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.originals import allocate_lock, monotonic
 from ai.backend.client.exceptions import ActorCrashed, BackendError, InvalidReply, SessionClosed, StreamClosed
 from ai.backend.client.functions.streams.stream import StreamSpec
 from ai.backend.client.request import Request, Response

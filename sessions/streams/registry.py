@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ai.backend.client.actors.call import Options
-from ai.backend.client.actors.hub import Hub, allocate_lock
+from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.originals import allocate_lock
 from ai.backend.client.exceptions import Overloaded, SessionClosed
 from ai.backend.client.functions.streams.byte_stream import BytesSpec
 from ai.backend.client.functions.streams.events import EventsSpec

@@ -15,12 +15,14 @@ from websockets.exceptions import InvalidState, PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State as WireState
 
-from ai.backend.client.actors.call import Options, Pause
+from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.channel import stream_future
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
-from ai.backend.client.actors.hub import Timer, monotonic
+from ai.backend.client.actors.hub import Timer
 from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.originals import monotonic
+from ai.backend.client.actors.steps import Pause
 from ai.backend.client.exceptions import (
     BackendError,
     ConnectionLost,

@@ -29,7 +29,8 @@ from urllib3.exceptions import (
 )
 
 from ai.backend.client.actors import sockets
-from ai.backend.client.actors.hub import Hub, monotonic
+from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.sessions.wire.prepare import Headers
 
 HEAD_LIMIT = 65536

@@ -11,9 +11,11 @@ from urllib3.util import Timeout
 
 from ai.backend.client import log
 from ai.backend.client.actors import sockets
-from ai.backend.client.actors.call import Call, Offload
-from ai.backend.client.actors.hub import Hub, monotonic
+from ai.backend.client.actors.call import Call
+from ai.backend.client.actors.hub import Hub
 from ai.backend.client.actors.lanes import Lanes
+from ai.backend.client.actors.originals import monotonic
+from ai.backend.client.actors.steps import Offload
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import (
     BackendAPIError,

@@ -10,7 +10,7 @@ import pytest
 from pykka import ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
 
-from ai.backend.client.actors.call import Call, Offload, Options
+from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.messages import (
     POISON_PILL,
     Cancel,
@@ -22,6 +22,7 @@ from ai.backend.client.actors.messages import (
     Received,
     Send,
 )
+from ai.backend.client.actors.steps import Offload
 from ai.backend.client.actors.turn import AskFuture, TurnActor
 
 LIMIT = 20.0

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from ai.backend.client.actors.call import Gather, GatheredCall, Pause
+from ai.backend.client.actors.call import GatheredCall
 from ai.backend.client.actors.messages import Close, Gathered
+from ai.backend.client.actors.steps import Gather, Pause
 from ai.backend.client.actors.supervision import INTENSITY
 from ai.backend.client.exceptions import ActorCrashed, DeadlineExceeded, InvalidArgument, NeverSent, SessionClosed
 from ai.backend.client.request import Request
