@@ -7,13 +7,14 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ai.backend.client.actors.originals import monotonic
+from ai.backend.client.actors.slots import Hand
 from ai.backend.client.actors.steps import Gather
 
 if TYPE_CHECKING:
     from ai.backend.client.actors.future import CallFuture
     from ai.backend.client.actors.hub import Timer
     from ai.backend.client.actors.lanes import Lane
-    from ai.backend.client.actors.waiting import Bells
+    from ai.backend.client.actors.waiting import WaiterPool
 
 
 class Options(NamedTuple):
@@ -39,12 +40,12 @@ class Owner(Protocol):
 
     Attributes:
         pid: The process that accepted it.
-        bells: What plain threads that wait for it wait on; None where the system has none.
+        waiters: What plain threads that wait for it wait on; None where the system has no eventfd.
         unremarkable: Errors that nobody need look at.
     """
 
     pid: int
-    bells: Bells | None
+    waiters: WaiterPool | None
     unremarkable: tuple[type[BaseException], ...]
 
     def abandon(self, call: Call) -> None:
@@ -75,7 +76,7 @@ class Call:
         timer: The back-off it waits for.
         attempts: How many times the current request was sent so far.
         sent_to: Endpoint of the latest attempt.
-        slot: Whether it holds an in-flight slot.
+        slot: Its in-flight slot, if it holds one: see :class:`~ai.backend.client.actors.slots.Slots`.
         parent: The call that gathers this one, if any.
     """
 
@@ -86,15 +87,13 @@ class Call:
         "recipe", "sent_to", "slot", "step", "timer",
     )  # fmt: skip
 
-    def __init__(
-        self, owner: Owner, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options, slot: bool
-    ) -> None:
+    def __init__(self, owner: Owner, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options) -> None:
         self.owner = owner
         self.name = name
         self.actor = actor
         self.recipe = recipe
         self.options = options
-        self.slot = slot
+        self.slot: Hand = []
         self.accepted = now = monotonic()
         self.deadline: float | None = None if options.deadline is None else now + options.deadline
         self.ended = False
@@ -147,5 +146,5 @@ class GatheredCall(Call):
 
     def __init__(self, parent: Call, recipe: Generator[Any, Any, Any]) -> None:
         options = parent.options._replace(deadline=None)
-        super().__init__(parent.owner, parent.name, parent.actor, recipe, options, slot=False)
+        super().__init__(parent.owner, parent.name, parent.actor, recipe, options)
         self.parent = parent

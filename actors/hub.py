@@ -108,9 +108,12 @@ class Hub:
         self.last_words: Callable[[], object] = _nothing
         self.inherited: Callable[[], object] = _nothing
         self._dirty: collections.deque[Runnable] = collections.deque()
-        self._signalled = False
+        self._turn: object = object()
+        self._rung_for: object = None
         self.in_turn = False
         self._outcomes: collections.deque[tuple[Callable[..., object], tuple[Any, ...]]] = collections.deque()
+        self._settling: object = object()
+        self._settling_rung_for: object = None
         self.timers: set[Timer] = set()
         self._native = NativeThreads(self)
         self._ending = False
@@ -230,29 +233,31 @@ class Hub:
     def schedule(self, item: Runnable) -> None:
         """Run an item on the hub, in order. Any thread.
 
-        One wake-up serves a burst: the flag may be set twice by racing threads (harmless), and no wake-up is lost,
-        because producers append before they look and the drain clears the flag before it looks.
+        One wake-up serves a burst, and none is lost: an item is appended before its thread looks whether the hub was
+        rung for the turn to come, a turn is replaced before the drain looks for the last time, and a turn counts as
+        rung for only when that has been done. Between these steps the thread may be stopped for any time, by a signal
+        handler that waits for the hub itself: the others ring in vain at worst.
         """
         self._dirty.append(item)
         if self.stopped:
             self._drain_dead()
-        elif not self._signalled:
-            self._signalled = True
-            try:
-                self._signal()
-            except BaseException:  # an interrupt: the next item must try again
-                self._signalled = False
-                raise
+            return
+        turn = self._turn
+        if self._rung_for is not turn:
+            self._ring()
+            self._rung_for = turn
 
-    def _signal(self) -> None:
+    def _ring(self) -> None:
         if get_ident() == self._thread:
             if not self._turn_will_end():
                 self.run_callback(self._drain)
             return
         try:
             self._wake.send()
-        except Exception:  # the watcher was closed since we looked at `stopped`
-            self._drain_dead()
+        except ValueError:
+            if not self.stopped:  # code that ran meanwhile, a signal handler's
+                raise
+            # The loop has gone since we looked at `stopped`. Its last drain has seen what was appended before that.
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function on the hub, in order. Any thread."""
@@ -277,11 +282,10 @@ class Hub:
     def _drain(self) -> None:
         if self.stopped:
             return
-        # The flag stays up while we drain, so that what actors say to each other needs no wake-up.
-        self._signalled = True
         dirty = self._dirty
         left = TURN
         try:
+            self._rung_for = self._turn  # what actors say to each other meanwhile needs no wake-up
             while dirty and left:
                 left -= 1
                 item = dirty[0]
@@ -295,11 +299,11 @@ class Hub:
                 if dirty and dirty[0] is item:  # gone if the item ended the hub
                     dirty.popleft()
         finally:
-            self._signalled = False
+            turn = self._turn = object()
             if dirty:
-                self._signalled = True
                 if not self._turn_will_end():
                     self.run_callback(self._drain)
+                self._rung_for = turn
 
     def _drain_dead(self) -> None:
         while True:
@@ -333,28 +337,34 @@ class Hub:
         Futures are settled this way: waiters are woken in one burst, which halves the thread switches of 32 calling
         threads.
         """
-        outcomes = self._outcomes
-        if not outcomes:
-            if self.stopped:
-                function(*args)
-                return
+        if self.stopped and not self._outcomes:
+            function(*args)
+            return
+        self._outcomes.append((function, args))
+        settling = self._settling
+        if self._settling_rung_for is not settling:  # see schedule()
             if not self._turn_will_end():
                 self.run_callback(self._flush)
-        outcomes.append((function, args))
+            self._settling_rung_for = settling
 
     def _flush(self) -> None:
         outcomes = self._outcomes
         try:
             while outcomes:
-                function, args = outcomes[0]
+                outcome = outcomes[0]
                 try:
-                    function(*args)
+                    outcome[0](*outcome[1])
                 except BaseException as error:
+                    if isinstance(error, KeyboardInterrupt) and not self.own_thread:
+                        outcomes.append(outcome)
                     self.report(error, "an outcome could not be delivered")
                 outcomes.popleft()  # see _drain
         finally:
-            if outcomes and not self._turn_will_end():
-                self.run_callback(self._flush)
+            settling = self._settling = object()
+            if outcomes:
+                if not self._turn_will_end():
+                    self.run_callback(self._flush)
+                self._settling_rung_for = settling
 
     # -- for code on the hub ------------------------------------------------------------------------------------------
 

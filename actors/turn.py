@@ -29,33 +29,33 @@ class Mailbox:
 
     Attributes:
         messages: The messages, the oldest first.
-        scheduled: Whether a turn of the actor is to come. Whoever ends one clears it and looks at the messages again,
-            because a put may have come between.
+        turn: Stands for the actor's turn to come. Whoever ends one replaces it and looks at the messages again, because
+            a put may have come between. See :meth:`Hub.schedule`.
         run: The actor's turn; set when it starts.
     """
 
-    __slots__ = ("_hub", "messages", "run", "scheduled")
+    __slots__ = ("_hub", "_scheduled", "messages", "run", "turn")
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.messages: collections.deque[Any] = collections.deque()
-        self.scheduled = False
+        self.turn: object = object()
+        self._scheduled: object = None  # the latest turn that the hub knows of
         self.run: Any = None
 
     def put(self, message: Any) -> None:
         """Append a message: a bare one of ours, or pykka's envelope."""
         self.messages.append(message)
-        if not self.scheduled:
-            self.wake()
+        turn = self.turn
+        if self._scheduled is not turn:
+            self._hub.schedule(self)
+            self._scheduled = turn
 
     def wake(self) -> None:
         """Have the hub give the actor a turn."""
-        self.scheduled = True
-        try:
-            self._hub.schedule(self)
-        except BaseException:  # an interrupt: the next message must try again
-            self.scheduled = False
-            raise
+        turn = self.turn
+        self._hub.schedule(self)
+        self._scheduled = turn
 
     def get(self) -> Any:
         """Take the oldest message."""
@@ -175,7 +175,7 @@ class TurnActor(pykka.Actor):
                     self._actor_loop_teardown()
                     return
         finally:
-            mailbox.scheduled = False  # not in a method: an interrupt at its beginning would leave the flag up
+            mailbox.turn = object()
             if mailbox.messages:
                 mailbox.wake()
 
@@ -216,6 +216,6 @@ class TurnActor(pykka.Actor):
         if envelopes:
             mailbox.messages.extend(envelopes)
             super()._actor_loop_teardown()
-        mailbox.scheduled = False
+        mailbox.turn = object()
         if mailbox.messages:
             mailbox.wake()

@@ -15,9 +15,8 @@ from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import Hub
 from ai.backend.client.actors.messages import Cancel, Close, Invoke
-from ai.backend.client.actors.originals import allocate_lock
 from ai.backend.client.actors.slots import Slots
-from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
+from ai.backend.client.actors.waiting import HAS_EVENTFD, WaiterPool, may_wait
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import DeadlineExceeded, Overloaded, SessionClosed
 from ai.backend.client.sessions.streams.registry import Streams
@@ -44,9 +43,8 @@ class Runtime:
         self.cookies = WebCookies(config.cookie_file) if config.endpoint_type == "session" else None
         self._config = config
         self._slots = Slots(config.in_flight)
-        self._close_lock = allocate_lock()
         self._closed = CallFuture[None]()
-        self.bells = Bells() if HAS_BELLS else None
+        self.waiters = WaiterPool() if HAS_EVENTFD else None
         self.hub = hub = Hub()
         self._callbacks = CallbackWorker(hub)
         self.streams = Streams(self, hub, config.streams)
@@ -85,21 +83,16 @@ class Runtime:
         """
         if self.closing:
             raise SessionClosed("the session is closed")
-        slot = False
-        future: CallFuture[Any] | None = None
+        call = Call(self, name, actor, recipe, options)
+        future: CallFuture[Any] = CallFuture(call)
+        call.future = future
         try:
-            slot = self._slots.try_take()
-            call = Call(self, name, actor, recipe, options, slot)
-            future = call.future = CallFuture(call)
-            if not slot and not in_line:
+            if not self._slots.try_take(call.slot) and not in_line:
                 self._wait_for_slot(call)
             self._put(Invoke(call))
         except BaseException:
             # Refused, or interrupted: whatever of it was accepted is given up, and so is the slot.
-            if future is not None:
-                future.cancel()
-            elif slot:
-                self._slots.give()
+            future.cancel()
             raise
         return future
 
@@ -108,12 +101,11 @@ class Runtime:
             raise Overloaded(f"{self._config.in_flight} calls are in flight")
         if not may_wait():  # in an asyncio loop or on a hub: the call queues with the supervisor
             return
-        if self._slots.take(call.deadline):
-            call.slot = True
-        elif self.closing:
+        if self._slots.take(call.slot, call.deadline):
+            return
+        if self.closing:
             raise SessionClosed("the session was closed while the call waited for its turn")
-        else:
-            raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {call.options.deadline} s")
+        raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {call.options.deadline} s")
 
     def abandon(self, call: Call) -> None:
         """Part of a call's owner: its future was cancelled."""
@@ -152,8 +144,7 @@ class Runtime:
         """
         if timeout > 0 and not self.closing:
             self.streams.start_parting()
-        with self._close_lock:
-            self.closing = True
+        self.closing = True
         self._slots.close()
         self.hub.call(self.streams.part if timeout > 0 else self.streams.close)
         self._put(Close(timeout))
@@ -178,8 +169,8 @@ class Runtime:
 
     def _last_words(self) -> None:
         self._callbacks.close()
-        if self.bells is not None:
-            self.bells.close()
+        if self.waiters is not None:
+            self.waiters.close()
         self._closed.settle(None, None)
 
     def _inherited(self) -> None:

@@ -144,8 +144,7 @@ class Supervisor(TurnActor):
             self._free_slot(call)
             return
         self.in_flight.add(call)
-        if call.slot or self._slots.try_take():
-            call.slot = True
+        if call.slot or self._slots.try_take(call.slot):
             self._admit(call)
         else:
             self._backlog[call] = None
@@ -160,13 +159,12 @@ class Supervisor(TurnActor):
 
     def _free_slot(self, call: Call) -> None:
         if call.slot:
-            call.slot = False
-            self._slots.give()
-            if self._backlog and self._slots.try_take():
+            self._slots.give(call.slot)
+            if self._backlog:
                 successor = next(iter(self._backlog))
-                del self._backlog[successor]
-                successor.slot = True
-                self._admit(successor)
+                if self._slots.try_take(successor.slot):
+                    del self._backlog[successor]
+                    self._admit(successor)
 
     def _send(self, call: Call, step: Any) -> None:
         if call.ended:
@@ -369,7 +367,7 @@ class Supervisor(TurnActor):
 
     def _start_probe(self) -> None:
         first = next(iter(self._held_back))
-        probe = Call(first.owner, "open", "Session", _ask_version(), self._probe_options, slot=False)
+        probe = Call(first.owner, "open", "Session", _ask_version(), self._probe_options)
         probe.future = CallFuture()
         self._probe = probe
         self.in_flight.add(probe)

@@ -60,7 +60,7 @@ class Desk:
             run_callbacks=lambda function: function(),
             disown=lambda call: False,
             pid=os.getpid(),
-            bells=None,
+            waiters=None,
             unremarkable=(),
         )
 
@@ -69,7 +69,8 @@ class Desk:
 
     def call(self, recipe=None, actor="Kernel", deadline=None, **options):
         limits = Options(5, deadline, 0, **options)
-        made = Call(self._owner, "function", actor, recipe or ask(), limits, self.slots.try_take())
+        made = Call(self._owner, "function", actor, recipe or ask(), limits)
+        self.slots.try_take(made.slot)
         made.future = CallFuture(made)
         self.put(Invoke(made))
         return made

@@ -428,7 +428,7 @@ def test_messages_and_calls_show_no_arguments():
     def recipe(password):
         yield password
 
-    call = Call(None, "login", "Auth", recipe(SECRET), Options(1, 2, 0), slot=False)
+    call = Call(None, "login", "Auth", recipe(SECRET), Options(1, 2, 0))
     call.step = SECRET
     messages = [
         Invoke(call),

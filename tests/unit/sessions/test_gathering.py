@@ -125,7 +125,7 @@ def test_they_take_no_slots(make_desk):
     call = desk.call(gather(one(name) for name in "abc"))
     answer(desk, "a", "b", "c")
     call.future.result(LIMIT)
-    assert [desk.slots.try_take() for _ in range(2)] == [True, False]
+    assert [desk.slots.try_take([]) for _ in range(2)] == [True, False]
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
