@@ -78,9 +78,11 @@ class Call:
         sent_to: Endpoint of the latest attempt.
         slot: Its in-flight slot, if it holds one: see :class:`~ai.backend.client.actors.slots.Slots`.
         parent: The call that gathers this one, if any.
+        quiet: Whether nothing is logged about it: a log's handler made it.
     """
 
     parent: Call | None = None  # on the class: only gathered calls have another
+    quiet = False
 
     __slots__ = (
         "accepted", "actor", "attempts", "deadline", "ended", "future", "lane", "name", "options", "owner",
@@ -132,6 +134,14 @@ class Call:
     def run_callbacks(self, function: Callable[[], object]) -> None:
         """Run the future's callbacks where users' code belongs."""
         self.owner.run_callbacks(function)
+
+
+class QuietCall(Call):
+    """A call that a log's handler makes: logging it would go on for ever."""
+
+    __slots__ = ()
+
+    quiet = True
 
 
 class GatheredCall(Call):

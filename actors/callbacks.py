@@ -9,8 +9,11 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 
-from ai.backend.client.actors.hub import Hub
-from ai.backend.client.actors.originals import Empty, SimpleQueue, get_ident, start_new_thread
+import greenlet
+
+from ai.backend.client.actors.hub import Hub, quietly
+from ai.backend.client.actors.originals import Empty, SimpleQueue, start_new_thread
+from ai.backend.client.actors.waiting import ThreadWaiter
 
 IDLE_LIMIT = 5.0
 """Seconds without a callback after which the worker's thread ends; the next callback starts another."""
@@ -28,7 +31,7 @@ class CallbackWorker:
         self._free = collections.deque([None])  # one token: whoever serves the queue has it
         self._turn: object = object()
         self._called_for: object = None
-        self._worker: int | None = None
+        self._worker: object = None  # the greenlet that serves the queue: of its thread, where there is one
         self._idle_limit = IDLE_LIMIT
 
     def submit(self, function: Callable[[], object]) -> None:
@@ -46,7 +49,7 @@ class CallbackWorker:
 
     def is_current(self) -> bool:
         """Whether the calling code runs in a callback."""
-        return self._worker == get_ident()
+        return self._worker is not None and self._worker is greenlet.getcurrent()
 
     def _start_greenlet(self) -> None:
         self._hub.run_callback(self._hub.greenlet(lambda: self._work(0.0)).switch)
@@ -61,10 +64,10 @@ class CallbackWorker:
             except IndexError:
                 return  # whoever serves looks once more when it has given the token back
             try:
-                self._worker = get_ident() if self._hub.own_thread else None
+                self._worker = greenlet.getcurrent()
                 self._run_queue(idle_limit)
             finally:
-                self._worker = None  # the next thread may get the same ident
+                self._worker = None
                 self._turn = object()
                 self._free.append(None)
 
@@ -79,6 +82,17 @@ class CallbackWorker:
             except BaseException as error:
                 self._hub.report(error, "a callback failed")
             del function  # what it holds must not live until the next callback
+
+    def emit(self, write: Callable[[], object]) -> None:
+        """:attr:`Hub.emit`: write to a log soon."""
+        self.submit(lambda: quietly(write))
+
+    def drain(self, timeout: float) -> None:
+        """Wait until all that was submitted has run, for a time. In a native thread that is not the worker's."""
+        if self._called_for is not None and not self.is_current():
+            waiting = ThreadWaiter()
+            self.submit(waiting.wake)
+            waiting.wait(timeout)
 
     def close(self) -> None:
         """End the worker when it has nothing left to do. Callbacks that come later still run."""

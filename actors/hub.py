@@ -1,8 +1,8 @@
 """The hub: one gevent event loop on which everything of a session runs.
 
 In a process that is not monkey-patched the hub has a daemon OS thread of its own. In a patched one it is the caller's
-own hub, provided that the caller is the main thread (any other native thread could end before the session). Nothing is
-ever patched here.
+own hub, provided that the caller is the main thread (any other native thread could end before the session); so it is
+while the interpreter exits. Nothing is ever patched here.
 
 Only this package touches gevent, locks and threads.
 """
@@ -10,10 +10,10 @@ Only this package touches gevent, locks and threads.
 from __future__ import annotations
 
 import collections
+import contextlib
+import errno
 import logging
 import os
-import sys
-import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +21,7 @@ import gevent.event
 import gevent.hub
 import gevent.monkey
 import greenlet
+from gevent._hub_local import get_hub_if_exists  # see waiting.py
 
 from ai.backend.client.actors import process
 from ai.backend.client.actors.offload import NativeThreads
@@ -31,10 +32,17 @@ T = TypeVar("T")
 TURN = 1024
 """Items that one turn of the drain handles before sockets and timers get their chance again."""
 
+LOOP_DESCRIPTORS = 8
+"""How many a loop with its hub opens, and some to spare."""
+
 START_LIMIT = 10.0
 """Seconds that a new hub thread may take to come up."""
 
 _log = logging.getLogger("ai.backend.client.actors.hub")
+
+
+class NoResources(RuntimeError):
+    """There are no descriptors or threads for another hub. It may work later."""
 
 
 class Runnable(Protocol):
@@ -96,17 +104,21 @@ class Hub:
         in_turn: Set by the handlers of events: what they leave to do is done at the end of the turn.
         teardown: Called on the hub, once, before its loop ends: must leave no watcher, greenlet or socket behind.
         last_words: Called, once, by whichever thread ends the hub, when the loop is gone.
+        emit: Called with what writes to a log. Handlers are the host program's: they may raise, block, or wait for the
+            session, so a session has another thread or greenlet write.
         inherited: Called in a forked child: must close the child's copies of what the hub holds, without touching the
             loop.
     """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.own_thread = not (gevent.monkey.is_module_patched("threading") and _on_main_thread())
+        is_patched = gevent.monkey.is_module_patched("threading")
+        self.own_thread = not ((is_patched or process.exiting) and process.on_main_thread())
         self.stopped = False
         self.teardown: Callable[[], object] = _nothing
         self.last_words: Callable[[], object] = _nothing
         self.inherited: Callable[[], object] = _nothing
+        self.emit: Callable[[Callable[[], object]], object] = quietly
         self._dirty: collections.deque[Runnable] = collections.deque()
         self._turn: object = object()
         self._rung_for: object = None
@@ -117,20 +129,33 @@ class Hub:
         self.timers: set[Timer] = set()
         self._native = NativeThreads(self)
         self._ending = False
+        self._failure: BaseException | None = None  # of the start
         self._gone = allocate_lock()
         self._gone.acquire()
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Bring the loop up. Takes about a quarter of a millisecond where it needs a thread."""
+        """Bring the loop up. Takes about a quarter of a millisecond where it needs a thread.
+
+        Raises:
+            NoResources: The process has no descriptors or threads left for it.
+        """
         if self.own_thread:
+            _check_descriptors()
             ready = allocate_lock()
             ready.acquire()
-            start_new_thread(self._run, (ready,))
+            try:
+                start_new_thread(self._run, (ready,))
+            except RuntimeError as error:
+                raise NoResources("no thread can be started") from error
             if not ready.acquire(True, START_LIMIT):
-                raise RuntimeError("the hub's thread did not start")
+                raise NoResources("the hub's thread did not start in time")
+            if self._failure is not None:
+                raise self._failure
         else:
+            if get_hub_if_exists() is None:
+                _check_descriptors()
             self._attach()
         process.register(self)
 
@@ -151,6 +176,9 @@ class Hub:
     def _run(self, ready: Any) -> None:
         try:
             self._attach()
+        except BaseException as error:
+            self._failure = error
+            return
         finally:
             ready.release()
         self._over.wait()  # type: ignore[union-attr]  # set by _attach
@@ -321,7 +349,7 @@ class Hub:
 
         An interrupt goes on to the main greenlet too; see :meth:`hand_on`.
         """
-        _log.error(text, exc_info=error)
+        self.emit(lambda: _log.error(text, exc_info=error))
         self.hand_on(error)
 
     def hand_on(self, error: BaseException) -> None:
@@ -391,6 +419,22 @@ def _nothing() -> None:
     return None
 
 
-def _on_main_thread() -> bool:
-    # By its native id, which on Linux is the process's: gevent's patching gives threading.main_thread() another ident.
-    return sys.platform == "linux" and threading.get_native_id() == os.getpid()
+def quietly(write: Callable[[], object]) -> None:
+    """Write to a log; what its handlers raise is nobody's business here."""
+    with contextlib.suppress(BaseException):
+        write()
+
+
+def _check_descriptors() -> None:
+    """See that a loop will find the descriptors that it needs: libev ends the process when it does not."""
+    held: list[int] = []
+    try:
+        while len(held) < LOOP_DESCRIPTORS:
+            held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise NoResources("no file descriptor is left") from error
+    finally:
+        for descriptor in held:
+            os.close(descriptor)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 from ai.backend.client.actors.originals import monotonic
@@ -16,6 +18,10 @@ EXIT_LIMIT = 2.0
 """Seconds that the interpreter's exit waits for live hubs. Exits while callers are busy crashed without it."""
 
 _log = logging.getLogger("ai.backend.client.actors.process")
+
+exiting = False
+"""Whether the interpreter exits, and the hubs that had a thread have been stopped. Those who call later (functions that
+were registered with ``atexit`` before this module was) get a hub on their own thread: native ones cannot run on."""
 
 _live: set[Hub] = set()
 _abandoned: list[Hub] = []  # what a forked child inherited; held for ever, so that it is never finalised
@@ -31,7 +37,15 @@ def forget(hub: Hub) -> None:
     _live.discard(hub)
 
 
+def on_main_thread() -> bool:
+    """Whether the calling thread is the process's first one."""
+    # By its native id, which on Linux is the process's: gevent's patching gives threading.main_thread() another ident.
+    return sys.platform == "linux" and threading.get_native_id() == os.getpid()
+
+
 def _stop_all() -> None:
+    global exiting
+    exiting = True
     hubs = [hub for hub in list(_live) if hub.pid == os.getpid() and hub.own_thread]
     for hub in hubs:
         hub.stop()

@@ -10,10 +10,10 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from ai.backend.client.actors import sockets
-from ai.backend.client.actors.call import Call, Options
+from ai.backend.client.actors.call import Call, Options, QuietCall
 from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.hub import Hub, NoResources
 from ai.backend.client.actors.messages import Cancel, Close, Invoke
 from ai.backend.client.actors.slots import Slots
 from ai.backend.client.actors.waiting import HAS_EVENTFD, WaiterPool, may_wait
@@ -23,6 +23,9 @@ from ai.backend.client.sessions.streams.registry import Streams
 from ai.backend.client.sessions.supervisor import Supervisor
 from ai.backend.client.sessions.wire.cookies import WebCookies
 from ai.backend.client.sessions.wire.transport import Transport
+
+LOG_LIMIT = 1.0
+"""Seconds that the end of a session waits for what it has to log."""
 
 
 class Runtime:
@@ -47,13 +50,22 @@ class Runtime:
         self.waiters = WaiterPool() if HAS_EVENTFD else None
         self.hub = hub = Hub()
         self._callbacks = CallbackWorker(hub)
+        self._logs = CallbackWorker(hub)
+        hub.emit = self._logs.emit
         self.streams = Streams(self, hub, config.streams)
-        hub.start()
-        self._supervisor = supervisor = self._start_supervisor(probes)
-        self._put = supervisor.mailbox.put
-        hub.teardown = self._teardown
-        hub.last_words = self._last_words
-        hub.inherited = self._inherited
+        try:
+            hub.start()
+        except NoResources as error:
+            raise Overloaded(f"this process cannot run another session now: {error}") from error
+        try:
+            self._supervisor = supervisor = self._start_supervisor(probes)
+            self._put = supervisor.mailbox.put
+            hub.teardown = self._teardown
+            hub.last_words = self._last_words
+            hub.inherited = self._inherited
+        except BaseException:  # an interrupt: nobody would ever end the hub
+            hub.stop()
+            raise
 
     def _start_supervisor(self, probes: bool) -> Supervisor:
         def make_transport(supervisor: Supervisor) -> Transport:
@@ -83,7 +95,8 @@ class Runtime:
         """
         if self.closing:
             raise SessionClosed("the session is closed")
-        call = Call(self, name, actor, recipe, options)
+        make = QuietCall if self._logs.is_current() else Call
+        call = make(self, name, actor, recipe, options)
         future: CallFuture[Any] = CallFuture(call)
         call.future = future
         try:
@@ -169,9 +182,12 @@ class Runtime:
 
     def _last_words(self) -> None:
         self._callbacks.close()
+        self._logs.close()
         if self.waiters is not None:
             self.waiters.close()
         self._closed.settle(None, None)
+        if self.hub.own_thread:
+            self._logs.drain(LOG_LIMIT)
 
     def _inherited(self) -> None:
         """In a forked child nobody will ever run this hub: drop the parent's connections, answer whoever waits."""

@@ -22,7 +22,7 @@ from ai.backend.client.actors.channel import Channel, stream_future
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.actors.lanes import Abandoned
-from ai.backend.client.actors.originals import allocate_lock, monotonic
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import ActorCrashed, BackendError, InvalidReply, SessionClosed, StreamClosed
 from ai.backend.client.functions.streams.stream import StreamSpec
 from ai.backend.client.request import Request, Response
@@ -72,7 +72,7 @@ class StreamDriver(Generic[T]):
         self._options = options
         self._channel: Channel[T] = Channel(self._hub, self._owner, self.size_of)
         self._state = State.NEW
-        self._lock = allocate_lock()  # guards the step out of State.NEW, which is for any thread
+        self._unopened = [None]  # who takes it out opens the stream
         self._opened = CallFuture[None]()
         self._call: CallFuture[Any] | None = None
         self._closed = CallFuture[None]()
@@ -125,15 +125,22 @@ class StreamDriver(Generic[T]):
         """Open the stream, once. Cancelling the future closes the stream, whoever else opens it."""
         self._refuse_in_child()
         opening = stream_future(self._owner, self.drop)
-        with self._lock:
-            is_first = self._state is State.NEW
-            if is_first:
-                self._state = State.OPENING
-        if is_first:
+        if self._is_first():
             self._start_opening()
         opened = self._opened
         opened.on_settled(lambda: opening.settle(None, opened._exception))
         return opening
+
+    def _is_first(self) -> bool:
+        try:
+            self._unopened.pop()
+        except IndexError:
+            return False
+        if not self.is_over:
+            self._state = State.OPENING
+        if self.is_over:  # the hub may have ended it between these lines
+            self._state = State.ENDED
+        return not self.is_over
 
     def _start_opening(self) -> None:
         try:
@@ -296,13 +303,12 @@ class StreamDriver(Generic[T]):
 
     def _end(self, error: BaseException) -> None:
         """In the hub's own greenlet."""
-        with self._lock:
-            if self._state is State.ENDED:
-                return
-            was_open = self._state is State.OPEN
-            self._state = State.ENDED
+        if self.is_over:
+            return
+        was_open = self._state is State.OPEN
         self.error = error
-        self.is_over = True
+        self.is_over = True  # first: see _is_first
+        self._state = State.ENDED
         call, self._call = self._call, None
         if call is not None:
             call.cancel()  # without effect on one that has ended

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.hub import Hub
-from ai.backend.client.actors.originals import allocate_lock
+from ai.backend.client.actors.originals import reentrant_lock
 from ai.backend.client.exceptions import Overloaded, SessionClosed
 from ai.backend.client.functions.streams.byte_stream import BytesSpec
 from ai.backend.client.functions.streams.events import EventsSpec
@@ -45,7 +45,9 @@ class Streams:
         self.owner = owner
         self.hub = hub
         self._limit = limit
-        self._lock = allocate_lock()  # guards what follows
+        self._lock = (
+            reentrant_lock()
+        )  # of those who open one; the hub never takes it: they may be stopped with it  # guards what follows
         self._open: set[StreamDriver[Any]] = set()
         self._closed = False
 
@@ -69,16 +71,16 @@ class Streams:
             Overloaded: The limit is reached.
         """
         with self._lock:
-            if self._closed:
-                raise SessionClosed("the session is closed")
-            if len(self._open) >= self._limit:
+            if len(self._open) >= self._limit and not self._closed:
                 raise Overloaded(f"{self._limit} streams are open")
             self._open.add(driver)
+        if self._closed:  # looked at last: whoever closes looks at the open ones after that
+            self._open.discard(driver)
+            raise SessionClosed("the session is closed")
 
     def forget(self, driver: StreamDriver[Any]) -> None:
         """A stream has ended, or never opened."""
-        with self._lock:
-            self._open.discard(driver)
+        self._open.discard(driver)
 
     def start_parting(self) -> None:
         """The session is about to close, and has time: what streams have to do first are calls that it waits for."""
@@ -101,10 +103,8 @@ class Streams:
             driver.disown()
 
     def _closing(self) -> list[StreamDriver[Any]]:
-        with self._lock:
-            self._closed = True
+        self._closed = True
         return self._all()
 
     def _all(self) -> list[StreamDriver[Any]]:
-        with self._lock:
-            return list(self._open)
+        return list(self._open)  # one step

@@ -172,7 +172,8 @@ class TunnelDriver(StreamDriver[NoReturn]):
             return True
         self.last_error = error
         if self._state is not State.ENDED:
-            _log.warning("a tunnelled connection broke", function=repr(self), error=repr(error))
+            told = {"function": repr(self), "error": repr(error)}
+            self._hub.emit(lambda: _log.warning("a tunnelled connection broke", **told))
         return False
 
     def _let_go(self) -> None:

@@ -89,6 +89,7 @@ class SocketDriver(StreamDriver[WSMessage]):
         self._kind: WSMsgType | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
         self._last: WSMessage | None = None
+        self._partings: list[CallFuture[None]] = []
         self._parting: CallFuture[Any] | None = None
         self._parting_timer: Timer | None = None
         self._closing = False
@@ -139,12 +140,15 @@ class SocketDriver(StreamDriver[WSMessage]):
     def start_parting(self) -> CallFuture[Any] | None:
         """Tell a server that has something under way to stop, and go on listening until it has."""
         plan, last = self._socket_plan, self._last
-        with self._lock:
-            if self._parting is not None:
-                return self._parting
-            if plan.shutdown is None or self._state is not State.OPEN or (last and plan.shutdown.is_over(last)):
-                return None
-            parted = self._parting = CallFuture[None]()
+        if self._parting is not None:
+            return self._parting
+        if plan.shutdown is None or self._state is not State.OPEN or (last and plan.shutdown.is_over(last)):
+            return None
+        parted = CallFuture[None]()
+        self._partings.append(parted)
+        first = self._parting = self._partings[0]
+        if first is not parted:  # another thread was faster
+            return first
         self._channel.close(StreamClosed(CLOSED_HERE))  # what still comes is for nobody
         try:
             call = self._owner.submit("close", plan.actor, self._part(plan.shutdown), self._options, in_line=True)

@@ -29,7 +29,7 @@ with freeze():
         pass
     else:
         raise AssertionError("no limit")
-    assert {closed} or s.Kernel("own-answer").get_info()["name"] == "own-answer"
+    assert {nothing_more} or s.Kernel("own-answer").get_info()["name"] == "own-answer"
 mark("ending")
 """
 FREEZING = {
@@ -54,7 +54,8 @@ def freeze():
 @pytest.mark.parametrize("patched", [False, True], ids=["plain", "patched"])
 @pytest.mark.parametrize("limit", list(LIMITS))
 def test_a_time_limit_ends_while_the_clock_stands_still(echo, limit, patched, freezing):
-    source = SCRIPT.format(freezing=FREEZING[freezing], limit=LIMITS[limit], closed=limit == "a closing")
+    nothing_more = limit in ("a closing", "a wait for a slot")
+    source = SCRIPT.format(freezing=FREEZING[freezing], limit=LIMITS[limit], nothing_more=nothing_more)
     result = run_script(source, echo.url, patched=patched)
     result.assert_clean()
 
