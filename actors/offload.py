@@ -40,7 +40,13 @@ class NativeThreads:
         self._jobs.append(job)
         if self._workers < LIMIT:
             self._workers += 1
-            start_new_thread(self._work_off_jobs, ())
+            try:
+                start_new_thread(self._work_off_jobs, ())
+            except RuntimeError:  # there are too many threads: those that run already come to it, if there are any
+                self._workers -= 1
+                if not self._workers:
+                    self._jobs.remove(job)
+                    raise
         return job.wait()
 
     def _work_off_jobs(self) -> None:
