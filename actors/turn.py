@@ -151,7 +151,7 @@ class TurnActor(pykka.Actor):
         self.actor_stopped.set()
         try:
             self.on_stop()
-        except BaseException as error:
+        except Exception as error:  # of a subclass; it ends all the same
             self.hub.report(error, f"{type(self).__name__} failed while it ended")
 
     def receive(self, message: Any) -> None:
