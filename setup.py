@@ -60,6 +60,7 @@ setup(
         "sandbox": SANDBOX_NEEDS,
         "test": [
             *SANDBOX_NEEDS,
+            "freezegun>=1.5",
             "pytest>=8.2",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",

@@ -13,30 +13,38 @@ class Bridge:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
         self._queue: collections.deque[asyncio.Future[None]] = collections.deque()
-        self._signalled = False
+        self._turn: object = object()
+        self._rung_for: object = None
 
     def post(self, waiting: asyncio.Future[None]) -> None:
         """End a future of that loop. Nothing happens when the loop was closed."""
         self._queue.append(waiting)
-        if self._signalled:
-            return
-        self._signalled = True
-        loop = self._loop()
-        try:
-            if loop is None:
-                raise RuntimeError("the loop is gone")
-            loop.call_soon_threadsafe(self._deliver)
-        except RuntimeError:
-            self._signalled = False
-            self._queue.clear()
+        turn = self._turn
+        if self._rung_for is not turn:  # see Hub.schedule
+            loop = self._loop()
+            if loop is None or loop.is_closed():
+                self._queue.clear()
+                return
+            try:
+                loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:
+                if not loop.is_closed():  # code that ran meanwhile, a signal handler's
+                    raise
+            self._rung_for = turn
 
     def _deliver(self) -> None:
-        self._signalled = False
+        self._turn = object()
         queue = self._queue
-        while queue:
-            waiting = queue.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
+        try:
+            while queue:
+                waiting = queue[0]
+                if not waiting.done():
+                    waiting.set_result(None)
+                queue.popleft()  # only now: an interrupt loses nothing
+        finally:
+            loop = self._loop()
+            if queue and loop is not None:
+                loop.call_soon(self._deliver)
 
 
 _bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Bridge] = weakref.WeakKeyDictionary()

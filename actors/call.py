@@ -2,79 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
+from ai.backend.client.actors.slots import Hand
+from ai.backend.client.actors.steps import Gather
 
 if TYPE_CHECKING:
     from ai.backend.client.actors.future import CallFuture
     from ai.backend.client.actors.hub import Timer
     from ai.backend.client.actors.lanes import Lane
-    from ai.backend.client.actors.waiting import Bells
-
-T = TypeVar("T")
-
-
-class Offload(Generic[T]):
-    """A step of a recipe that blocks: it runs in a native thread while the recipe is suspended.
-
-    Args:
-        function: What to run. It must not touch the session.
-        args: Its positional arguments.
-    """
-
-    __slots__ = ("args", "function")
-
-    def __init__(self, function: Callable[..., T], *args: Any) -> None:
-        self.function = function
-        self.args = args
-
-    def __repr__(self) -> str:
-        return f"<Offload {getattr(self.function, '__qualname__', self.function)!s}>"
-
-
-class Pause:
-    """A step of a recipe that waits, without a thread or a lane.
-
-    Args:
-        seconds: How long.
-    """
-
-    __slots__ = ("seconds",)
-
-    def __init__(self, seconds: float) -> None:
-        if not 0 <= seconds < math.inf:
-            raise ValueError(f"seconds={seconds!r}: must be a number of seconds")
-        self.seconds = seconds
-
-    def __repr__(self) -> str:
-        return f"<Pause {self.seconds:.3f} s>"
-
-
-class Gather(Generic[T]):
-    """A step of a recipe that runs other recipes, many at once, and is answered with the list of their values.
-
-    Each runs as a call of its own, without an in-flight slot or deadline of its own: it ends with the call that gathers
-    it. The first error that one of them raises ends the others and is raised in the gathering recipe.
-
-    Args:
-        recipes: The recipes. Asked for the next one whenever one may start, on the hub: it must not block.
-        concurrency: How many run at once.
-    """
-
-    __slots__ = ("concurrency", "recipes")
-
-    def __init__(self, recipes: Iterable[Generator[Any, Any, T]], concurrency: int) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency={concurrency!r}: must be at least 1")
-        self.recipes: Iterator[Generator[Any, Any, T]] = iter(recipes)
-        self.concurrency = concurrency
-
-    def __repr__(self) -> str:
-        return f"<Gather {self.concurrency} at once>"
+    from ai.backend.client.actors.waiting import WaiterPool
 
 
 class Options(NamedTuple):
@@ -100,12 +40,12 @@ class Owner(Protocol):
 
     Attributes:
         pid: The process that accepted it.
-        bells: What plain threads that wait for it wait on; None where the system has none.
+        waiters: What plain threads that wait for it wait on; None where the system has no eventfd.
         unremarkable: Errors that nobody need look at.
     """
 
     pid: int
-    bells: Bells | None
+    waiters: WaiterPool | None
     unremarkable: tuple[type[BaseException], ...]
 
     def abandon(self, call: Call) -> None:
@@ -132,10 +72,11 @@ class Call:
         future: What the caller holds.
         options: Its limits.
         accepted: When it was submitted (monotonic seconds).
-        slot: The supervisor's: whether it holds an in-flight slot.
+        slot: The supervisor's: its in-flight slot, if it holds one: see :class:`~ai.backend.client.actors.slots.Slots`.
         deadline: When it must have ended (monotonic seconds), or None.
         ended: Whether its end is decided; what arrives later is dropped.
         parent: The call that gathers this one, if any.
+        quiet: Whether nothing is logged about it: a log's handler made it.
         step: The function actor's: the step of the recipe that is under way.
         attempts: The transport's: how many times the current request was sent so far.
         sent_to: Endpoint of the latest attempt.
@@ -148,8 +89,6 @@ class Call:
         actor: See above.
         recipe: Not yet started.
         options: See above.
-        slot: See above.
-        accepted: Default: now.
     """
 
     OF_THE_MAKER = ("accepted", "actor", "future", "name", "options", "owner", "recipe")
@@ -160,26 +99,18 @@ class Call:
     __slots__ = (*OF_THE_MAKER, *OF_THE_SUPERVISOR, *OF_THE_FUNCTION_ACTOR, *OF_THE_TRANSPORT)
 
     parent: Call | None = None  # on the class: only gathered calls have another
+    quiet = False
 
-    def __init__(
-        self,
-        owner: Owner,
-        name: str,
-        actor: str,
-        recipe: Generator[Any, Any, Any],
-        options: Options,
-        slot: bool,
-        accepted: float | None = None,
-    ) -> None:
+    def __init__(self, owner: Owner, name: str, actor: str, recipe: Generator[Any, Any, Any], options: Options) -> None:
         self.owner = owner
         self.name = name
         self.actor = actor
         self.recipe = recipe
         self.options = options
         self.future: CallFuture[Any]
-        self.accepted = since = monotonic() if accepted is None else accepted
+        self.accepted = since = monotonic()
 
-        self.slot = slot
+        self.slot: Hand = []
         self.deadline: float | None = None if options.deadline is None else since + options.deadline
         self.ended = False
 
@@ -220,6 +151,14 @@ class Call:
         self.owner.run_callbacks(function)
 
 
+class QuietCall(Call):
+    """A call that a log's handler makes: logging it would go on for ever."""
+
+    __slots__ = ()
+
+    quiet = True
+
+
 class GatheredCall(Call):
     """A recipe that another call gathers. It has neither slot nor deadline, and ends with that call.
 
@@ -232,5 +171,5 @@ class GatheredCall(Call):
 
     def __init__(self, parent: Call, recipe: Generator[Any, Any, Any]) -> None:
         options = parent.options._replace(deadline=None)
-        super().__init__(parent.owner, parent.name, parent.actor, recipe, options, slot=False)
+        super().__init__(parent.owner, parent.name, parent.actor, recipe, options)
         self.parent = parent

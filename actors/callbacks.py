@@ -7,15 +7,16 @@ the callbacks run in a greenlet there, because code of a patched process expects
 from __future__ import annotations
 
 import collections
-import logging
 from collections.abc import Callable
 
-from ai.backend.client.actors.hub import Hub, allocate_lock, get_ident, start_new_thread
+import greenlet
+
+from ai.backend.client.actors.hub import Hub, quietly
+from ai.backend.client.actors.originals import Empty, SimpleQueue, start_new_thread
+from ai.backend.client.actors.waiting import ThreadWaiter
 
 IDLE_LIMIT = 5.0
 """Seconds without a callback after which the worker's thread ends; the next callback starts another."""
-
-_log = logging.getLogger("ai.backend.client.actors.callbacks")
 
 
 class CallbackWorker:
@@ -26,69 +27,78 @@ class CallbackWorker:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._queue: collections.deque[Callable[[], object]] = collections.deque()
-        self._lock = allocate_lock()  # guards _running
-        self._running = False
-        self._worker: int | None = None
+        self._queue = SimpleQueue[Callable[[], object]]()
+        self._free = collections.deque([None])  # one token: whoever serves the queue has it
+        self._turn: object = object()
+        self._called_for: object = None
+        self._worker: object = None  # the greenlet that serves the queue: of its thread, where there is one
         self._idle_limit = IDLE_LIMIT
-        self._ticket = allocate_lock()  # released once per burst; the worker's sleep
-        self._ticket.acquire()
 
     def submit(self, function: Callable[[], object]) -> None:
         """Run a function soon."""
-        self._queue.append(function)
-        with self._lock:
-            if self._running:
-                if self._ticket.locked():
-                    self._ticket.release()
-                return
-            self._running = True
-        if self._hub.own_thread:
-            start_new_thread(self._serve, ())
-        elif self._hub.is_current():
-            self._start_greenlet()
-        else:
-            self._hub.call(self._start_greenlet)
-
-    def _start_greenlet(self) -> None:
-        self._hub.run_callback(self._hub.greenlet(self._run_all_once).switch)
-
-    def _run_all_once(self) -> None:
-        while True:
-            self._run_queue()
-            with self._lock:
-                if not self._queue:
-                    self._running = False
-                    return
+        self._queue.put(function)
+        turn = self._turn
+        if self._called_for is not turn:  # see Hub.schedule
+            if self._hub.own_thread:
+                start_new_thread(self._serve, ())
+            elif self._hub.is_current():
+                self._start_greenlet()
+            else:
+                self._hub.call(self._start_greenlet)
+            self._called_for = turn
 
     def is_current(self) -> bool:
         """Whether the calling code runs in a callback."""
-        return self._worker == get_ident()
+        return self._worker is not None and self._worker is greenlet.getcurrent()
+
+    def _start_greenlet(self) -> None:
+        self._hub.run_callback(self._hub.greenlet(lambda: self._work(0.0)).switch)
 
     def _serve(self) -> None:
-        self._worker = get_ident()
-        while True:
-            self._run_queue()
-            if self._ticket.acquire(True, self._idle_limit):
-                continue
-            with self._lock:
-                if not self._queue:
-                    self._worker = None  # the next thread may get the same ident
-                    self._running = False
-                    return
+        self._work(self._idle_limit)
 
-    def _run_queue(self) -> None:
-        while self._queue:
-            function = self._queue.popleft()
+    def _work(self, idle_limit: float) -> None:
+        while not self._queue.empty():
+            try:
+                self._free.pop()
+            except IndexError:
+                return  # whoever serves looks once more when it has given the token back
+            try:
+                self._worker = greenlet.getcurrent()
+                self._run_queue(idle_limit)
+            finally:
+                self._worker = None
+                self._turn = object()
+                self._free.append(None)
+
+    def _run_queue(self, idle_limit: float) -> None:
+        while True:
+            try:
+                function = self._queue.get(idle_limit > 0, min(idle_limit, self._idle_limit))
+            except Empty:
+                return
             try:
                 function()
             except BaseException as error:
-                _log.error("a callback failed", exc_info=error)
+                self._hub.report(error, "a callback failed")
             del function  # what it holds must not live until the next callback
+
+    def emit(self, write: Callable[[], object]) -> None:
+        """:attr:`Hub.emit`: write to a log soon."""
+        self.submit(lambda: quietly(write))
+
+    def drain(self, timeout: float) -> None:
+        """Wait until all that was submitted has run, for a time. In a native thread that is not the worker's."""
+        if self._called_for is not None and not self.is_current():
+            waiting = ThreadWaiter()
+            self.submit(waiting.wake)
+            waiting.wait(timeout)
 
     def close(self) -> None:
         """End the worker when it has nothing left to do. Callbacks that come later still run."""
-        with self._lock:
-            self._idle_limit = 0.0
-            if self._running and self._ticket.locked():
-                self._ticket.release()
+        self._idle_limit = 0.0
+        self._queue.put(_nothing)  # ends the wait of a worker that is idle
+
+
+def _nothing() -> None:
+    return None

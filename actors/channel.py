@@ -16,7 +16,8 @@ import greenlet
 
 from ai.backend.client.actors.call import Call, Owner
 from ai.backend.client.actors.future import CANCELLED, CallFuture
-from ai.backend.client.actors.hub import Hub, allocate_lock
+from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.originals import reentrant_lock
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -114,6 +115,8 @@ class Take(CallFuture[V]):
     An item that came just when the reader gave up goes back to the channel, unless somebody has seen it.
     """
 
+    _claim: object = None
+
     def __init__(self, channel: Channel[Any], read: Callable[[Any], V]) -> None:
         call = StreamCall(channel.owner, channel._withdrawn)
         super().__init__(call)  # type: ignore[arg-type]  # see stream_future
@@ -132,16 +135,16 @@ class Take(CallFuture[V]):
         """Give up; False when an item has been seen already."""
         if super().cancel():
             return True
-        _, item, error = self.__dict__["_outcome"]  # not what is shown of it: whoever won may not have come to that yet
+        _, item, error = self._outcome  # type: ignore[misc]  # set
         return error is None and self._channel._give_back(self, item)
 
     def claim(self, claim: object) -> object:
         """Claim the item, for whoever reads it or for the channel; returns the claim that was first."""
-        return self.__dict__.setdefault("_claim", claim)  # one step under the interpreter lock, as in CallFuture
+        return self._first("_claim", claim)
 
     def cancelled(self) -> bool:
         """Whether it was given up."""
-        return super().cancelled() or self.__dict__.get("_claim", _SEEN) is not _SEEN
+        return super().cancelled() or self._claim not in (None, _SEEN)
 
 
 _SEEN = object()
@@ -165,13 +168,16 @@ class Channel(Generic[T]):
         self._hub = hub
         self.owner = owner
         self._size_of = size_of
-        self._lock = allocate_lock()  # guards all that follows but the producer
+        # Readers among themselves. The hub never takes it: a reader may be stopped while it holds it, by a signal
+        # handler that waits for the hub.
+        self._lock = reentrant_lock()
         self._items: collections.deque[T] = collections.deque()
-        self._bytes = 0
         self._takes: collections.deque[Take[Any]] = collections.deque()
+        self._bytes_put = 0  # by the hub, less what it has handed to readers that waited
+        self._bytes_taken = 0  # by readers, with the lock
         self._end: BaseException | None = None
         self._closed = False
-        self._matching = False
+        self._matching = False  # the hub may have an item in its hand that goes back to its place
         self._producer: Any = None  # while it waits
 
     # -- on the hub ---------------------------------------------------------------------------------------------------
@@ -182,11 +188,11 @@ class Channel(Generic[T]):
         Returns:
             False when nobody will read it: the channel has ended.
         """
-        with self._lock:
-            if self._end is not None:
-                return False
-            self._items.append(item)
-            self._bytes += self._size_of(item)
+        if self._end is not None:
+            return False
+        size = self._size_of(item)
+        self._bytes_put += size
+        self._items.append(item)
         self._match_soon()
         while self._is_full():
             self._producer = greenlet.getcurrent()
@@ -199,50 +205,46 @@ class Channel(Generic[T]):
 
     def finish(self, error: BaseException) -> None:
         """There is no more: readers get what is left, and then the error, each time they ask."""
-        with self._lock:
-            if self._end is None:
-                self._end = error
+        if self._end is None:
+            self._end = error
         self._match_soon()
 
     def _match_soon(self) -> None:
-        with self._lock:
-            if self._matching or not self._takes:
-                return
-            self._matching = True
-        try:
+        if self._takes:
             self._hub.soon(self._match)
-        except BaseException:  # an interrupt: the next item must try again
-            self._matching = False
-            raise
 
     def _match(self) -> None:
         """Serve the waiting readers in the order in which they came. At the end of a turn, so that all wake at once."""
+        self._matching = True  # before it looks at the line
         try:
             while self._serve_first():
                 pass
         except BaseException:  # an interrupt: the rest must not wait for ever
-            self._matching = False
             self._hub.call(self._match_soon)
             raise
+        finally:
+            self._matching = False
         self._make_room()
 
     def _serve_first(self) -> bool:
-        with self._lock:
-            if not self._takes or (not self._items and self._end is None):
-                self._matching = False
+        takes, items = self._takes, self._items
+        if not takes:
+            return False
+        take = takes[0]  # it stays in line meanwhile, so that no reader overtakes it
+        if not items:
+            if self._end is None:
                 return False
-            take = self._takes[0]  # it stays in line meanwhile, so that nobody overtakes it
-            error = None if self._items else self._end
-            item: Any = self._items.popleft() if error is None else None
-        won = take.settle(item, error)
-        with self._lock:
-            if self._takes and self._takes[0] is take:
-                self._takes.popleft()
-            if error is None and not self._closed:
-                if won:
-                    self._bytes -= self._size_of(item)
-                else:
-                    self._items.appendleft(item)
+            take.settle(None, self._end)
+        else:
+            item = items.popleft()
+            if take.settle(item, None):
+                size = self._size_of(item)
+                self._bytes_put -= size
+            elif not self._closed:
+                items.appendleft(item)
+        # Readers only append; one that is cancelled may have replaced the line, and then we come by here once more.
+        if takes[0] is take:
+            takes.popleft()
         return True
 
     def _resume(self) -> None:
@@ -262,44 +264,46 @@ class Channel(Generic[T]):
             Its future. Cancelling it loses no item.
         """
         take = Take(self, read)
+        item: Any = None
         with self._lock:
-            if self._takes or (not self._items and self._end is None):
+            error = self._end  # first: what comes before it is there by then
+            if self._takes or self._matching or not (self._items or error is not None):
                 self._takes.append(take)
+                if self._items or self._end is not None:  # it came before the hub could see the reader
+                    self._hub.call(self._match_soon)
                 return take
-            error = None if self._items else self._end
-            item: Any = self._items.popleft() if error is None else None
-            if error is None:
-                self._bytes -= self._size_of(item)
+            if self._items:
+                error = None
+                item = self._items.popleft()  # the hub takes none while no reader waits
+                size = self._size_of(item)
+                self._bytes_taken += size
         take.settle(item, error)
         self._make_room()
         return take
 
     def close(self, error: BaseException) -> None:
         """Drop what waits, and end: readers get the error at once."""
-        with self._lock:
-            self._end = error
-            self._closed = True
-            self._items.clear()
-            self._bytes = 0
+        self._end = error
+        self._closed = True
+        self._items.clear()
         self._hub.call(self._match_soon)
         self._make_room()
 
     def disown(self, error: BaseException) -> None:
         """In a forked child: tell readers that there is no more, without a lock whose owner does not exist here."""
-        self._lock = allocate_lock()
+        self._lock = reentrant_lock()
         self._end = error
         self._closed = True
         takes, self._takes = self._takes, collections.deque()
         for take in takes:
             take.orphan(error)
 
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will be put."""
-        return self._end is not None
-
     def _is_full(self) -> bool:
-        return (self._bytes > BYTES or len(self._items) > ITEMS) and self._end is None
+        return self._end is None and (self._bytes > BYTES or len(self._items) > ITEMS)
+
+    @property
+    def _bytes(self) -> int:
+        return self._bytes_put - self._bytes_taken
 
     def _make_room(self) -> None:
         if self._producer is not None and (
@@ -309,18 +313,21 @@ class Channel(Generic[T]):
 
     def _withdrawn(self) -> None:
         """A reader gave up: forget the futures that are over."""
-        with self._lock:
-            if not self._matching:  # otherwise they are passed over
+        if self._lock.acquire(False):  # otherwise they are passed over later
+            try:
                 self._takes = collections.deque(take for take in self._takes if take._state != CANCELLED)
+            finally:
+                self._lock.release()
 
     def _give_back(self, take: Take[Any], item: T) -> bool:
         """A reader gave up after its item had come. Returns False when it has seen the item already."""
         claim = object()
-        with self._lock:  # around both, so that nobody finds the item gone and not yet back
+        with self._lock:  # around both, so that no reader finds the item gone and not yet back
             first = take.claim(claim)
             if first is claim and not self._closed:
                 self._items.appendleft(item)
-                self._bytes += self._size_of(item)
+                size = self._size_of(item)
+                self._bytes_taken -= size
         if first is claim:
             self._hub.call(self._match_soon)
         return first is not _SEEN

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ai.backend.client.actors.call import Call
-from ai.backend.client.actors.hub import Hub, Timer, monotonic
+from ai.backend.client.actors.hub import Hub, Timer
+from ai.backend.client.actors.originals import monotonic
 
 TICK = 0.05
 """Seconds by which a deadline may be late: the sweep's step while something is due soon."""

@@ -21,8 +21,8 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ai.backend.client.actors.aio import bridge_to
-from ai.backend.client.actors.hub import monotonic
-from ai.backend.client.actors.waiting import Bell, waiter
+from ai.backend.client.actors.originals import monotonic
+from ai.backend.client.actors.waiting import waiter
 
 if TYPE_CHECKING:
     from ai.backend.client.actors.call import Call
@@ -36,9 +36,6 @@ CANCELLED = "CANCELLED_AND_NOTIFIED"
 
 WAIT_FIRST = "first `await` it, or take its result()"
 """What to do with a future that was taken for the value."""
-
-_SHOWN = object()
-"""Stands where the condition would be, in a future that was settled before anybody asked for one."""
 
 
 class _Unheard:
@@ -87,6 +84,11 @@ class CallFuture(concurrent.futures.Future[T]):
     _call: Call | None = None
     _unheard: _Unheard | None = None
     _steps: dict[Any, Generator[Any, None, T]] | None = None
+    _made_condition: threading.Condition | None = None
+    _outcome: tuple[str, Any, BaseException | None] | None = None
+    _callbacks: collections.deque[Callable[[concurrent.futures.Future[T]], object]] | None = None
+    _told = 0
+    _announced = False
 
     def __init__(self, call: Call | None = None) -> None:
         # The standard __init__ would make the condition.
@@ -94,16 +96,10 @@ class CallFuture(concurrent.futures.Future[T]):
         self._wakers: list[Callable[[], object]] = []
         self._call = call
 
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]  # an attribute there
-        condition: Any = self.__dict__.get("_lazy_condition")
-        if condition is None:
-            condition = self.__dict__.setdefault("_lazy_condition", threading.Condition())
-        if condition is _SHOWN:
-            self._show()
-            condition = self.__dict__.setdefault("_late_condition", threading.Condition())
-        made: threading.Condition = condition
-        return made
+    def _first(self, name: str, value: Any) -> Any:
+        """Set an attribute, unless it has been set; what it is now. Of several threads exactly one is first."""
+        # One step under the interpreter lock: the cheapest test-and-set there is.
+        return self.__dict__.setdefault(name, value)
 
     # -- the outcome --------------------------------------------------------------------------------------------------
 
@@ -113,75 +109,88 @@ class CallFuture(concurrent.futures.Future[T]):
         Returns:
             False when it had one already.
         """
-        won = self._win((FINISHED, value, error))
-        self._finish()
+        outcome = (FINISHED, value, error)
+        won: bool = self._first("_outcome", outcome) is outcome
+        self._announce()
+        self._call = None
         return won
-
-    def _win(self, outcome: tuple[str, Any, BaseException | None]) -> bool:
-        # dict.setdefault on a string key is one step under the interpreter lock: the cheapest test-and-set there is.
-        return self.__dict__.setdefault("_outcome", outcome) is outcome
-
-    def _finish(self) -> None:
-        """Make the outcome that won known, once. A loser does it too: an interrupt may have stopped the winner."""
-        token = object()
-        if self.__dict__.setdefault("_announced", token) is token:
-            self._announce()
-
-    def _show(self) -> None:
-        """Make the outcome visible. May be repeated, by any thread."""
-        state, self._result, self._exception = self.__dict__["_outcome"]
-        self._state = state
 
     def _expect_to_be_heard(self, call: Call, error: BaseException) -> None:
         if call.reports(error):
-            self._unheard = _Unheard(call.full_name, error)
+            made = _Unheard(call.full_name, error)
+            if self._first("_unheard", made) is not made:
+                made.heard = True  # another thread was faster
 
     def _is_heard(self) -> None:
         if self._unheard is not None:
             self._unheard.heard = True
             self._unheard = None
 
-    def orphan(self, error: BaseException) -> None:
-        """In a forked child: end the future, without callbacks, and without a lock whose owner does not exist here."""
-        self._call = None
-        condition: Any = self.__dict__.get("_lazy_condition")
-        if condition is not None and condition is not _SHOWN:
-            if condition.acquire(blocking=False):
-                condition.release()
-            else:
-                self.__dict__["_lazy_condition"] = threading.Condition()
-                self._waiters = []
-        self.__dict__.pop("_callbacks", None)
-        self.settle(None, error)
-
     def _announce(self) -> None:
-        call, self._call = self._call, None
-        error = self.__dict__["_outcome"][2]
-        if error is not None and call is not None:
-            self._expect_to_be_heard(call, error)
-        # Whoever holds the condition (the standard library's waits) may look twice and must see the same. Without one
-        # the mark goes in its place in one step, so that one that is made later finds the outcome visible.
-        condition: Any = self.__dict__.setdefault("_lazy_condition", _SHOWN)
-        if condition is _SHOWN:
-            self._show()
+        """Make the outcome known.
+
+        Whoever finds one that is not known yet does it too, whether its thread lost or waits: an interrupt may have
+        stopped the winner, for a time or for good. So each step may be repeated.
+        """
+        if self._announced:
+            return
+        error = self._outcome[2]  # type: ignore[index]  # set
+        if error is not None and self._call is not None and self._state == PENDING:
+            self._expect_to_be_heard(self._call, error)
+        condition = self._made_condition
+        if condition is None:
+            self._show()  # one that is made from now on finds the outcome: see _condition
         else:
-            with condition:
-                self._show()
-                for waiting in self._waiters:
-                    if self._state == CANCELLED:
-                        waiting.add_cancelled(self)
-                    elif self._exception is not None:
-                        waiting.add_exception(self)
-                    else:
-                        waiting.add_result(self)
-                condition.notify_all()
+            self._show_waiters(condition)
         for wake in tuple(self._wakers):  # a copy: who gives up waiting leaves the list meanwhile
             wake()
-        if "_callbacks" in self.__dict__:
+        if self._callbacks is not None:
+            call = self._call
             if call is None:
                 self._run_callbacks()
             else:
                 call.run_callbacks(self._run_callbacks)
+        self._announced = True
+
+    def _show(self) -> None:
+        state, self._result, self._exception = self._outcome  # type: ignore[misc]  # set
+        self._state = state
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]  # an attribute there
+        condition: threading.Condition = self._made_condition or self._first("_made_condition", threading.Condition())
+        if self._outcome is not None:  # first the condition, then this look; whoever settles does it the other way
+            self._show_waiters(condition)
+        return condition
+
+    def _show_waiters(self, condition: threading.Condition) -> None:
+        """Whoever holds the condition (the standard library's waits) may look twice and must see the same."""
+        with condition:
+            if self._state == PENDING:
+                state, _, error = self._outcome  # type: ignore[misc]  # set
+                while self._told < len(self._waiters):
+                    waiting = self._waiters[self._told]
+                    self._told += 1
+                    if state == CANCELLED:
+                        waiting.add_cancelled(self)
+                    elif error is not None:
+                        waiting.add_exception(self)
+                    else:
+                        waiting.add_result(self)
+                condition.notify_all()
+                self._show()
+
+    def orphan(self, error: BaseException) -> None:
+        """In a forked child: end the future, without callbacks, and without a lock whose owner does not exist here."""
+        condition = self._made_condition
+        if condition is not None:
+            if condition.acquire(blocking=False):
+                condition.release()
+            else:
+                self._made_condition = threading.Condition()
+                self._waiters = []
+        self._call = self._callbacks = None
+        self.settle(None, error)
 
     # -- the standard interface ---------------------------------------------------------------------------------------
 
@@ -192,12 +201,16 @@ class CallFuture(concurrent.futures.Future[T]):
             False when it had ended already, True otherwise (also when it was cancelled before).
         """
         call = self._call
-        won = self._win((CANCELLED, None, None))
-        self._finish()
+        state = PENDING
+        try:
+            state = self._first("_outcome", (CANCELLED, None, None))[0]
+            self._announce()
+        finally:
+            if call is not None and state == CANCELLED:
+                call.abandon()
+                self._call = None
         self._is_heard()  # whoever gives a call up need not look at its error
-        if won and call is not None:
-            call.abandon()
-        return won or self.__dict__["_outcome"][0] == CANCELLED
+        return bool(state == CANCELLED)
 
     def set_running_or_notify_cancel(self) -> bool:
         """For executors. Refused: the runtime settles its futures itself."""
@@ -278,13 +291,13 @@ class CallFuture(concurrent.futures.Future[T]):
         On the session's callback worker, or at once in the calling thread when the call has ended already.
                 Errors of the function are logged and go no further.
         """
-        self.__dict__.setdefault("_callbacks", collections.deque()).append(fn)
+        self._first("_callbacks", collections.deque()).append(fn)
         if self._state != PENDING:
             self._run_callbacks()
 
     def _run_callbacks(self) -> None:
         # Each is taken out in one step, so that the worker and a late add_done_callback never both run it.
-        callbacks = self.__dict__["_callbacks"]
+        callbacks = self._callbacks or ()
         while callbacks:
             try:
                 function = callbacks.popleft()
@@ -299,11 +312,12 @@ class CallFuture(concurrent.futures.Future[T]):
         call = self._call
         if call is not None and call.is_orphan():
             return True
-        bells = None if call is None else call.owner.bells
-        waiting = waiter(bells)
+        pool = None if call is None else call.owner.waiters
+        waiting = waiter(pool)
         self._wakers.append(waiting.wake)
-        woken = False
         try:
+            if self._outcome is not None:
+                self._announce()
             limit = None if timeout is None else monotonic() + timeout
             while self._state == PENDING:
                 woken = waiting.wait(None if limit is None else limit - monotonic())
@@ -314,13 +328,10 @@ class CallFuture(concurrent.futures.Future[T]):
             self.cancel()
             raise
         finally:
-            if not woken:
+            if self._state == PENDING:
                 self._forget(waiting.wake)
-            if bells is not None and waiting.__class__ is Bell:
-                if woken:
-                    bells.give(waiting)
-                else:  # somebody may still ring it
-                    waiting.close()
+            if pool is not None:
+                pool.give(waiting)
 
     def _forget(self, wake: Callable[[], object]) -> None:
         try:
@@ -346,6 +357,8 @@ class CallFuture(concurrent.futures.Future[T]):
             waiting: asyncio.Future[None] = loop.create_future()
             bridge = bridge_to(loop)
             self._wakers.append(lambda: bridge.post(waiting))
+            if self._outcome is not None:
+                self._announce()
             if self._state == PENDING:
                 try:
                     yield from waiting
@@ -400,7 +413,7 @@ class CallFuture(concurrent.futures.Future[T]):
 
     def __repr__(self) -> str:
         call = self._call
-        if call is None:  # settled, or soon
+        if call is None or self._state != PENDING:
             return super().__repr__()
         return f"<{type(self).__name__} of {call.full_name} {'running' if self.running() else 'pending'}>"
 

@@ -1,60 +1,48 @@
 """The hub: one gevent event loop on which everything of a session runs.
 
 In a process that is not monkey-patched the hub has a daemon OS thread of its own. In a patched one it is the caller's
-own hub, provided that the caller is the main thread (any other native thread could end before the session). Nothing is
-ever patched here.
+own hub, provided that the caller is the main thread (any other native thread could end before the session); so it is
+while the interpreter exits. Nothing is ever patched here.
 
-Only this package touches gevent, locks and threads. Locks and threads are the original ones, so that a session made
-before ``patch_all()`` keeps working after it.
+Only this package touches gevent, locks and threads.
 """
 
 from __future__ import annotations
 
-import atexit
 import collections
-import functools
+import contextlib
+import errno
 import logging
 import os
-import sys
-import threading
-import time
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import gevent.event
 import gevent.hub
 import gevent.monkey
 import greenlet
+from gevent._hub_local import get_hub_if_exists  # see waiting.py
+
+from ai.backend.client.actors import process
+from ai.backend.client.actors.offload import NativeThreads
+from ai.backend.client.actors.originals import allocate_lock, get_ident, start_new_thread
 
 T = TypeVar("T")
-
-get_ident: Callable[[], int]
-get_ident, allocate_lock, start_new_thread = gevent.monkey.get_original(
-    "_thread", ["get_ident", "allocate_lock", "start_new_thread"]
-)
-monotonic: Callable[[], float] = time.monotonic
-rest_clock: Callable[[], float] = (
-    functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
-)
-"""For how long something has rested. Unlike :data:`monotonic`, it goes on while the machine sleeps, where there is such
-a clock: the other side of a connection does not sleep with us."""
-thread_sleep: Callable[[float], None] = gevent.monkey.get_original("time", "sleep")
-"""For native threads. ``time.sleep`` would give the thread a hub in a patched process, which nobody ends."""
-getaddrinfo: Callable[..., list[Any]] = gevent.monkey.get_original("socket", "getaddrinfo")
 
 TURN = 1024
 """Items that one turn of the drain handles before sockets and timers get their chance again."""
 
+LOOP_DESCRIPTORS = 8
+"""How many a loop with its hub opens, and some to spare."""
+
 START_LIMIT = 10.0
 """Seconds that a new hub thread may take to come up."""
 
-EXIT_LIMIT = 2.0
-"""Seconds that the interpreter's exit waits for live hubs. Exits while callers are busy crashed without it."""
-
-OFFLOAD_THREADS = 16
-"""Native threads of one hub for disk, archives and look-ups, at most. They end when there is nothing to do."""
-
 _log = logging.getLogger("ai.backend.client.actors.hub")
+
+
+class NoResources(RuntimeError):
+    """There are no descriptors or threads for another hub. It may work later."""
 
 
 class Runnable(Protocol):
@@ -116,41 +104,60 @@ class Hub:
         in_turn: Set by the handlers of events: what they leave to do is done at the end of the turn.
         teardown: Called on the hub, once, before its loop ends: must leave no watcher, greenlet or socket behind.
         last_words: Called, once, by whichever thread ends the hub, when the loop is gone.
+        emit: Called with what writes to a log. Handlers are the host program's: they may raise, block, or wait for the
+            session, so a session has another thread or greenlet write.
         inherited: Called in a forked child: must close the child's copies of what the hub holds, without touching the
             loop.
     """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.own_thread = not (gevent.monkey.is_module_patched("threading") and _on_main_thread())
+        is_patched = gevent.monkey.is_module_patched("threading")
+        self.own_thread = not ((is_patched or process.exiting) and process.on_main_thread())
         self.stopped = False
         self.teardown: Callable[[], object] = _nothing
         self.last_words: Callable[[], object] = _nothing
         self.inherited: Callable[[], object] = _nothing
+        self.emit: Callable[[Callable[[], object]], object] = quietly
         self._dirty: collections.deque[Runnable] = collections.deque()
-        self._signalled = False
+        self._turn: object = object()
+        self._rung_for: object = None
         self.in_turn = False
         self._outcomes: collections.deque[tuple[Callable[..., object], tuple[Any, ...]]] = collections.deque()
+        self._settling: object = object()
+        self._settling_rung_for: object = None
         self.timers: set[Timer] = set()
-        self._jobs: collections.deque[_Job[Any]] = collections.deque()
-        self._workers = 0
+        self._native = NativeThreads(self)
         self._ending = False
+        self._failure: BaseException | None = None  # of the start
         self._gone = allocate_lock()
         self._gone.acquire()
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Bring the loop up. Takes about a quarter of a millisecond where it needs a thread."""
+        """Bring the loop up. Takes about a quarter of a millisecond where it needs a thread.
+
+        Raises:
+            NoResources: The process has no descriptors or threads left for it.
+        """
         if self.own_thread:
+            _check_descriptors()
             ready = allocate_lock()
             ready.acquire()
-            start_new_thread(self._run, (ready,))
+            try:
+                start_new_thread(self._run, (ready,))
+            except RuntimeError as error:
+                raise NoResources("no thread can be started") from error
             if not ready.acquire(True, START_LIMIT):
-                raise RuntimeError("the hub's thread did not start")
+                raise NoResources("the hub's thread did not start in time")
+            if self._failure is not None:
+                raise self._failure
         else:
+            if get_hub_if_exists() is None:
+                _check_descriptors()
             self._attach()
-        _live.add(self)
+        process.register(self)
 
     def _attach(self) -> None:
         self.gevent_hub = gevent.hub.get_hub()
@@ -169,11 +176,14 @@ class Hub:
     def _run(self, ready: Any) -> None:
         try:
             self._attach()
+        except BaseException as error:
+            self._failure = error
+            return
         finally:
             ready.release()
         self._over.wait()  # type: ignore[union-attr]  # set by _attach
         self._detach()
-        self.gevent_hub.join(EXIT_LIMIT)
+        self.gevent_hub.join(process.EXIT_LIMIT)
         self.gevent_hub.destroy(destroy_loop=True)  # join and destroy: either alone leaks
         self._finish()
 
@@ -182,7 +192,7 @@ class Hub:
         for watcher in (self._wake, self._turn_ends):
             watcher.stop()
             watcher.close()
-        _live.discard(self)
+        process.forget(self)
         while self._dirty or self._outcomes:
             self._drain_dead()
             self._flush()
@@ -251,29 +261,31 @@ class Hub:
     def schedule(self, item: Runnable) -> None:
         """Run an item on the hub, in order. Any thread.
 
-        One wake-up serves a burst: the flag may be set twice by racing threads (harmless), and no wake-up is lost,
-        because producers append before they look and the drain clears the flag before it looks.
+        One wake-up serves a burst, and none is lost: an item is appended before its thread looks whether the hub was
+        rung for the turn to come, a turn is replaced before the drain looks for the last time, and a turn counts as
+        rung for only when that has been done. Between these steps the thread may be stopped for any time, by a signal
+        handler that waits for the hub itself: the others ring in vain at worst.
         """
         self._dirty.append(item)
         if self.stopped:
             self._drain_dead()
-        elif not self._signalled:
-            self._signalled = True
-            try:
-                self._signal()
-            except BaseException:  # an interrupt: the next item must try again
-                self._signalled = False
-                raise
+            return
+        turn = self._turn
+        if self._rung_for is not turn:
+            self._ring()
+            self._rung_for = turn
 
-    def _signal(self) -> None:
+    def _ring(self) -> None:
         if get_ident() == self._thread:
             if not self._turn_will_end():
                 self.run_callback(self._drain)
             return
         try:
             self._wake.send()
-        except Exception:  # the watcher was closed since we looked at `stopped`
-            self._drain_dead()
+        except ValueError:
+            if not self.stopped:  # code that ran meanwhile, a signal handler's
+                raise
+            # The loop has gone since we looked at `stopped`. Its last drain has seen what was appended before that.
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function on the hub, in order. Any thread."""
@@ -298,11 +310,10 @@ class Hub:
     def _drain(self) -> None:
         if self.stopped:
             return
-        # The flag stays up while we drain, so that what actors say to each other needs no wake-up.
-        self._signalled = True
         dirty = self._dirty
         left = TURN
         try:
+            self._rung_for = self._turn  # what actors say to each other meanwhile needs no wake-up
             while dirty and left:
                 left -= 1
                 item = dirty[0]
@@ -316,11 +327,11 @@ class Hub:
                 if dirty and dirty[0] is item:  # gone if the item ended the hub
                     dirty.popleft()
         finally:
-            self._signalled = False
+            turn = self._turn = object()
             if dirty:
-                self._signalled = True
                 if not self._turn_will_end():
                     self.run_callback(self._drain)
+                self._rung_for = turn
 
     def _drain_dead(self) -> None:
         while True:
@@ -338,7 +349,7 @@ class Hub:
 
         An interrupt goes on to the main greenlet too; see :meth:`hand_on`.
         """
-        _log.error(text, exc_info=error)
+        self.emit(lambda: _log.error(text, exc_info=error))
         self.hand_on(error)
 
     def hand_on(self, error: BaseException) -> None:
@@ -354,28 +365,34 @@ class Hub:
         Futures are settled this way: waiters are woken in one burst, which halves the thread switches of 32 calling
         threads.
         """
-        outcomes = self._outcomes
-        if not outcomes:
-            if self.stopped:
-                function(*args)
-                return
+        if self.stopped and not self._outcomes:
+            function(*args)
+            return
+        self._outcomes.append((function, args))
+        settling = self._settling
+        if self._settling_rung_for is not settling:  # see schedule()
             if not self._turn_will_end():
                 self.run_callback(self._flush)
-        outcomes.append((function, args))
+            self._settling_rung_for = settling
 
     def _flush(self) -> None:
         outcomes = self._outcomes
         try:
             while outcomes:
-                function, args = outcomes[0]
+                outcome = outcomes[0]
                 try:
-                    function(*args)
+                    outcome[0](*outcome[1])
                 except BaseException as error:
+                    if isinstance(error, KeyboardInterrupt) and not self.own_thread:
+                        outcomes.append(outcome)
                     self.report(error, "an outcome could not be delivered")
                 outcomes.popleft()  # see _drain
         finally:
-            if outcomes and not self._turn_will_end():
-                self.run_callback(self._flush)
+            settling = self._settling = object()
+            if outcomes:
+                if not self._turn_will_end():
+                    self.run_callback(self._flush)
+                self._settling_rung_for = settling
 
     # -- for code on the hub ------------------------------------------------------------------------------------------
 
@@ -394,102 +411,30 @@ class Hub:
         return Timer(self, seconds, function, ref)
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:
-        """Run a function in a native thread and wait for it, from a lane. The way for disk, archives and look-ups.
-
-        A lane that is abandoned does not wait any longer, nor does the end of the hub: the thread is a daemon.
-        """
-        job = _Job(self, function, args)
-        self._jobs.append(job)
-        if self._workers < OFFLOAD_THREADS:
-            self._workers += 1
-            start_new_thread(self._work_off_jobs, ())
-        return job.wait()
-
-    def _work_off_jobs(self) -> None:
-        while True:
-            try:
-                job = self._jobs.popleft()
-            except IndexError:
-                break
-            job.work()
-        self.call(self._worker_ended)
-
-    def _worker_ended(self) -> None:
-        self._workers -= 1
-        if self._jobs and not self.stopped:
-            self._workers += 1
-            start_new_thread(self._work_off_jobs, ())
-
-
-class _Job(Generic[T]):
-    """A function on its way through a native thread, and the lane that waits for it."""
-
-    def __init__(self, hub: Hub, function: Callable[..., T], args: tuple[Any, ...]) -> None:
-        self._hub = hub
-        self._function = function
-        self._args = args
-        self._lane: Any = greenlet.getcurrent()
-        self._value: Any = None
-        self._error: BaseException | None = None
-
-    def wait(self) -> T:
-        """On the lane."""
-        try:
-            self._hub.park()
-        finally:
-            self._lane = None  # an abandoned lane is not resumed
-        if self._error is not None:
-            raise self._error
-        value: T = self._value
-        return value
-
-    def work(self) -> None:
-        """In the native thread."""
-        if self._lane is not None:
-            try:
-                self._value = self._function(*self._args)
-            except BaseException as error:
-                self._error = error
-            self._hub.call(self._resume)
-
-    def _resume(self) -> None:
-        lane = self._lane
-        if lane is not None and not self._hub.stopped:
-            lane.switch()
+        """Run a function in a native thread and wait for it, from a lane: see :class:`NativeThreads`."""
+        return self._native.run(function, *args)
 
 
 def _nothing() -> None:
     return None
 
 
-def _on_main_thread() -> bool:
-    # By its native id, which on Linux is the process's: gevent's patching gives threading.main_thread() another ident.
-    return sys.platform == "linux" and threading.get_native_id() == os.getpid()
+def quietly(write: Callable[[], object]) -> None:
+    """Write to a log; what its handlers raise is nobody's business here."""
+    with contextlib.suppress(BaseException):
+        write()
 
 
-_live: set[Hub] = set()
-_abandoned: list[Hub] = []  # what a forked child inherited; held for ever, so that it is never finalised
-
-
-def _stop_all() -> None:
-    hubs = [hub for hub in list(_live) if hub.pid == os.getpid() and hub.own_thread]
-    for hub in hubs:
-        hub.stop()
-    limit = monotonic() + EXIT_LIMIT
-    for hub in hubs:
-        hub.join(limit - monotonic())
-
-
-def _after_fork_in_child() -> None:
-    """The child has a copy of every hub and no thread to run it: it must only drop what it shares with the parent."""
-    for hub in list(_live):
-        _live.discard(hub)
-        _abandoned.append(hub)
-        try:
-            hub.disown()
-        except Exception as error:
-            _log.error("a forked child could not let go of its parent's session", exc_info=error)
-
-
-atexit.register(_stop_all)
-os.register_at_fork(after_in_child=_after_fork_in_child)
+def _check_descriptors() -> None:
+    """See that a loop will find the descriptors that it needs: libev ends the process when it does not."""
+    held: list[int] = []
+    try:
+        while len(held) < LOOP_DESCRIPTORS:
+            held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise NoResources("no file descriptor is left") from error
+    finally:
+        for descriptor in held:
+            os.close(descriptor)

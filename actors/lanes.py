@@ -71,11 +71,6 @@ class Lanes:
     def __len__(self) -> int:
         return len(self._all)
 
-    @property
-    def waiting(self) -> int:
-        """How many calls stand in line."""
-        return len(self._line)
-
     def run(self, call: Call, step: Any) -> None:
         """Do a step of a call on a lane, now or when one is free. Returns when the lane waits for the first time."""
         if self._idle:

@@ -15,8 +15,9 @@ from typing import Any
 
 import greenlet
 
-from ai.backend.client.actors.hub import Hub, allocate_lock, start_new_thread
+from ai.backend.client.actors.hub import Hub
 from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.originals import allocate_lock, start_new_thread
 
 LOOK_AROUND = 30.0
 """Seconds after which a waiting thread looks whether its hub still runs. The lane tells it when it leaves; this is for
@@ -38,8 +39,8 @@ class Pipe:
         # Each is written by one side only.
         self._bytes_in = 0
         self._bytes_out = 0
-        self._bell = allocate_lock()  # free: the thread should look again
-        self._bell.acquire()
+        self._news = allocate_lock()  # free: the thread should look again
+        self._news.acquire()
         self._lane: Any = None  # while it waits
         self._abandoned = False
         self._ended = False  # the thread's function has
@@ -55,11 +56,11 @@ class Pipe:
     def abandon(self) -> None:
         """Let go: the thread's function is ended when it next waits. Does not wait for that; may be repeated."""
         self._abandoned = True
-        self._ring()
+        self._tell_thread()
 
-    def _ring(self) -> None:
-        if self._bell.locked():
-            self._bell.release()
+    def _tell_thread(self) -> None:
+        if self._news.locked():
+            self._news.release()
 
     def _wait(self, ready: Callable[[], bool]) -> None:
         while not ready():
@@ -98,8 +99,8 @@ class Pipe:
             lane.switch()
 
     def _sleep(self) -> None:
-        """Until the lane rings."""
-        if not self._bell.acquire(True, LOOK_AROUND) and self._hub.stopped:
+        """Until the lane has news."""
+        if not self._news.acquire(True, LOOK_AROUND) and self._hub.stopped:
             self._abandoned = True
         if self._abandoned:
             raise Abandoned
@@ -132,7 +133,7 @@ class ToThread(Pipe):
             return False
         self._pieces.append(piece)
         self._bytes_in += len(piece)
-        self._ring()
+        self._tell_thread()
         return True
 
     def finish(self, failure: BaseException | None = None) -> tuple[Any, BaseException | None]:
@@ -146,7 +147,7 @@ class ToThread(Pipe):
         """
         self._failure = failure
         self._complete = True
-        self._ring()
+        self._tell_thread()
         self._wait(self._has_ended)
         return self._value, self._error
 
@@ -198,7 +199,7 @@ class FromThread(Pipe):
             if self._pieces:
                 piece = self._pieces.popleft()
                 self._bytes_out += len(piece)
-                self._ring()
+                self._tell_thread()
                 yield piece
                 del piece
             elif self._error is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
 
 INTENSITY = 10
 PERIOD = 5.0

@@ -5,8 +5,8 @@ no greenlet; a handler that tries to wait is refused at once (:func:`~ai.backend
 the hub). All hops of a call together cost 1-3 µs this way, against 24 µs and more for one hop between two threads.
 
 Built on pykka's documented seam (``_create_actor_inbox``, ``_create_future``, ``_start_actor_loop``). Beyond it, this
-module calls ``_actor_loop_setup``, ``_handle_receive`` and ``_actor_loop_teardown`` and reads ``Envelope``;
-``tests/unit/actors/test_turn.py`` pins them.
+module calls ``_actor_loop_setup``, ``_handle_receive`` and ``_actor_loop_teardown``, replaces ``_stop`` and reads
+``Envelope``; ``tests/unit/actors/test_turn.py`` pins them.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ class Mailbox:
 
     Attributes:
         messages: The messages, the oldest first.
-        scheduled: Whether a turn of the actor is to come. Whoever ends one clears it and looks at the messages again,
-            because a put may have come between.
+        turn: Stands for the actor's turn to come. Whoever ends one replaces it and looks at the messages again, because
+            a put may have come between. See :meth:`Hub.schedule`.
         run: The actor's turn; set when it starts.
     """
 
-    __slots__ = ("_hub", "messages", "run", "scheduled")
+    __slots__ = ("_hub", "_scheduled", "messages", "run", "turn")
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.messages: collections.deque[Any] = collections.deque()
-        self.scheduled = False
+        self.turn: object = object()
+        self._scheduled: object = None  # the latest turn that the hub knows of
         self.run: Any = None
 
     def put(self, message: Any) -> None:
         """Append a message: a bare one of ours, or pykka's envelope."""
         self.messages.append(message)
-        if not self.scheduled:
-            self.wake()
+        turn = self.turn
+        if self._scheduled is not turn:
+            self._hub.schedule(self)
+            self._scheduled = turn
 
     def wake(self) -> None:
         """Have the hub give the actor a turn."""
-        self.scheduled = True
-        try:
-            self._hub.schedule(self)
-        except BaseException:  # an interrupt: the next message must try again
-            self.scheduled = False
-            raise
+        turn = self.turn
+        self._hub.schedule(self)
+        self._scheduled = turn
 
     def get(self) -> Any:
         """Take the oldest message."""
@@ -108,8 +108,8 @@ class TurnActor(pykka.Actor):
     """Base of the session's actors.
 
     Subclasses write :meth:`receive` for bare messages, which others put into :attr:`mailbox`. ``ask``, ``tell``,
-    proxies and ``stop`` of pykka work too, from any thread. After its start an actor leaves pykka's registry, so that
-    another library's ``ActorRegistry.stop_all()`` does not end our sessions.
+    proxies and ``stop`` of pykka work too, from any thread. A running actor is not in pykka's registry, so that another
+    library's ``ActorRegistry.stop_all()`` does not end our sessions.
 
     Nothing that a handler raises, ``BaseException`` included, ends the actor or anybody else's: see :meth:`crashed`.
     """
@@ -121,11 +121,12 @@ class TurnActor(pykka.Actor):
 
     @classmethod
     def launch(cls, *args: Any) -> Self:
-        """Start an actor, and return the actor itself: somebody has to hold it, since pykka's references are weak."""
-        reference = cls.start(*args)
-        actor: Self | None = reference._actor_weakref()
-        if actor is None:
-            raise RuntimeError(f"{cls.__name__} did not start")
+        """Start an actor, and return the actor itself: somebody has to hold it, since pykka's references are weak.
+
+        Not by pykka's ``start()``, which would register it and log that, here and perhaps on the hub.
+        """
+        actor = cls(*args)
+        actor._start_actor_loop()
         return actor
 
     def _create_actor_inbox(self) -> Mailbox:  # type: ignore[override]  # a static method there; ours needs the hub
@@ -136,7 +137,8 @@ class TurnActor(pykka.Actor):
         return AskFuture()
 
     def _start_actor_loop(self) -> None:
-        ActorRegistry.unregister(self.actor_ref)
+        if ActorRegistry.get_by_urn(self.actor_urn) is not None:  # started by pykka's start()
+            ActorRegistry.unregister(self.actor_ref)
         self.mailbox.run = self._turn
         self.hub.call(self._begin)
 
@@ -144,6 +146,13 @@ class TurnActor(pykka.Actor):
         self._actor_loop_setup()
         if self.actor_stopped.is_set():  # on_start failed
             self._actor_loop_teardown()
+
+    def _stop(self) -> None:
+        self.actor_stopped.set()
+        try:
+            self.on_stop()
+        except Exception as error:  # of a subclass; it ends all the same
+            self.hub.report(error, f"{type(self).__name__} failed while it ended")
 
     def receive(self, message: Any) -> None:
         """Handle one bare message. Must not wait."""
@@ -175,7 +184,7 @@ class TurnActor(pykka.Actor):
                     self._actor_loop_teardown()
                     return
         finally:
-            mailbox.scheduled = False  # not in a method: an interrupt at its beginning would leave the flag up
+            mailbox.turn = object()
             if mailbox.messages:
                 mailbox.wake()
 
@@ -216,6 +225,6 @@ class TurnActor(pykka.Actor):
         if envelopes:
             mailbox.messages.extend(envelopes)
             super()._actor_loop_teardown()
-        mailbox.scheduled = False
+        mailbox.turn = object()
         if mailbox.messages:
             mailbox.wake()

@@ -445,7 +445,7 @@ class StreamClosed(BackendClientError):
 class Overloaded(BackendClientError):
     """As many calls as ``in_flight`` (or as many streams as ``streams``) allows are under way.
 
-    This one was not to wait for its turn.
+    This one was not to wait for its turn. Or the process has no file descriptor or thread left for another session.
     """
 
 

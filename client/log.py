@@ -7,6 +7,7 @@ standard output.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
@@ -71,12 +72,28 @@ def get_logger(name: str) -> Any:
         A bound structlog logger. Ask :func:`level_check` first on hot paths.
     """
     return structlog.wrap_logger(
-        logging.getLogger(f"{ROOT}.{name}"),
+        plain_logger(name),
         processors=[_redact, _render],
         wrapper_class=structlog.stdlib.BoundLogger,
         context_class=dict,
         cache_logger_on_first_use=False,
     )
+
+
+class _Harmless(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose handlers, the host program's, may raise what they like."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, kwargs
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        with contextlib.suppress(Exception):  # a call must not fail for it
+            super().log(level, msg, *args, **kwargs)
+
+
+def plain_logger(name: str) -> logging.LoggerAdapter[logging.Logger]:
+    """The same without structlog, for texts with arguments."""
+    return _Harmless(logging.getLogger(f"{ROOT}.{name}"))
 
 
 def level_check(name: str) -> Callable[[int], bool]:

@@ -38,8 +38,8 @@ from typing import (
 
 from ai.backend.client._checks import plain
 from ai.backend.client._current import current_session, session_of
-from ai.backend.client.actors.call import Gather, Offload, Pause
 from ai.backend.client.actors.future import CallFuture
+from ai.backend.client.actors.steps import Gather, Offload, Pause
 from ai.backend.client.request import Request
 from ai.backend.client.types import undefined
 

@@ -245,7 +245,9 @@ class BaseSession(Proxies[M]):
         try:
             closing.future.result(timeout + TEARDOWN_LIMIT)
         except TimeoutError:
-            _log.error("the session has not ended in time; it goes on ending by itself")
+            closing.runtime.hub.emit(
+                lambda: _log.error("the session has not ended in time; it goes on ending by itself")
+            )
         else:
             closing.runtime.join(TEARDOWN_LIMIT)
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import Any
 
-from ai.backend.client.actors.call import Call, Gather, GatheredCall
+from ai.backend.client.actors.call import Call, GatheredCall
 from ai.backend.client.actors.messages import Gathered
+from ai.backend.client.actors.steps import Gather
 
 
 class Gathering:
-    """A :class:`~ai.backend.client.actors.call.Gather` that is under way.
+    """A :class:`~ai.backend.client.actors.steps.Gather` that is under way.
 
     Args:
         parent: The call that gathers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ai.backend.client.actors.call import Call
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import ActorCrashed, BackendError
 from ai.backend.client.request import Request
 

@@ -59,7 +59,7 @@ class Probe:
         self._waiting[call] = None
         if self.call is not None:
             return None
-        self.call = Call(call.owner, "open", "Session", _ask_version(), self._options, slot=False)
+        self.call = Call(call.owner, "open", "Session", _ask_version(), self._options)
         self.call.future = CallFuture()
         return self.call
 

@@ -9,20 +9,23 @@ import os
 from collections.abc import Callable, Generator
 from typing import Any
 
-from ai.backend.client.actors import sockets
-from ai.backend.client.actors.call import Call, Options
+from ai.backend.client.actors.call import Call, Options, QuietCall
 from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import Hub, allocate_lock, monotonic
+from ai.backend.client.actors.hub import Hub, NoResources
 from ai.backend.client.actors.messages import Cancel, Close, Invoke
+from ai.backend.client.actors.net import sockets
 from ai.backend.client.actors.slots import Slots
-from ai.backend.client.actors.waiting import HAS_BELLS, Bells, may_wait
+from ai.backend.client.actors.waiting import HAS_EVENTFD, WaiterPool, may_wait
 from ai.backend.client.exceptions import DeadlineExceeded, Overloaded, SessionClosed
 from ai.backend.client.functions.server import Server
 from ai.backend.client.sessions.streams.registry import Streams
 from ai.backend.client.sessions.supervisor import Supervisor
 from ai.backend.client.sessions.wire.cookies import WebCookies
 from ai.backend.client.sessions.wire.transport import Transport
+
+LOG_LIMIT = 1.0
+"""Seconds that the end of a session waits for what it has to log."""
 
 
 class Runtime:
@@ -44,18 +47,26 @@ class Runtime:
         self.cookies = WebCookies(config.cookie_file) if config.endpoint_type == "session" else None
         self._config = config
         self._slots = Slots(config.in_flight)
-        self._close_lock = allocate_lock()
         self._closed = CallFuture[None]()
-        self.bells = Bells() if HAS_BELLS else None
+        self.waiters = WaiterPool() if HAS_EVENTFD else None
         self.hub = hub = Hub()
         self._callbacks = CallbackWorker(hub)
+        self._logs = CallbackWorker(hub)
+        hub.emit = self._logs.emit
         self.streams = Streams(self, hub, config.streams)
-        hub.start()
-        self._supervisor = supervisor = self._start_supervisor(server, probes)
-        self._put = supervisor.mailbox.put
-        hub.teardown = self._teardown
-        hub.last_words = self._last_words
-        hub.inherited = self._inherited
+        try:
+            hub.start()
+        except NoResources as error:
+            raise Overloaded(f"this process cannot run another session now: {error}") from error
+        try:
+            self._supervisor = supervisor = self._start_supervisor(server, probes)
+            self._put = supervisor.mailbox.put
+            hub.teardown = self._teardown
+            hub.last_words = self._last_words
+            hub.inherited = self._inherited
+        except BaseException:  # an interrupt: nobody would ever end the hub
+            hub.stop()
+            raise
 
     def _start_supervisor(self, server: Server, probes: bool) -> Supervisor:
         def make_transport(supervisor: Supervisor) -> Transport:
@@ -85,37 +96,30 @@ class Runtime:
         """
         if self.closing:
             raise SessionClosed("the session is closed")
-        slot = False
-        future: CallFuture[Any] | None = None
+        make = QuietCall if self._logs.is_current() else Call
+        call = make(self, name, actor, recipe, options)
+        future: CallFuture[Any] = CallFuture(call)
+        call.future = future
         try:
-            slot = self._slots.try_take()
-            accepted: float | None = None
-            if not slot and not in_line:
-                accepted = monotonic()
-                slot = self._wait_for_slot(accepted, options.deadline)
-            call = Call(self, name, actor, recipe, options, slot, accepted)
-            future = call.future = CallFuture(call)
+            if not self._slots.try_take(call.slot) and not in_line:
+                self._wait_for_slot(call)
             self._put(Invoke(call))
         except BaseException:
             # Refused, or interrupted: whatever of it was accepted is given up, and so is the slot.
-            if future is not None:
-                future.cancel()
-            elif slot:
-                self._slots.give()
+            future.cancel()
             raise
         return future
 
-    def _wait_for_slot(self, accepted: float, limit: float | None) -> bool:
-        """Whether there is one: otherwise the call queues with the supervisor."""
+    def _wait_for_slot(self, call: Call) -> None:
         if self._config.when_full == "error":
             raise Overloaded(f"{self._config.in_flight} calls are in flight")
-        if not may_wait():  # in an asyncio loop or on a hub
-            return False
-        if self._slots.take(None if limit is None else accepted + limit):
-            return True
+        if not may_wait():  # in an asyncio loop or on a hub: the call queues with the supervisor
+            return
+        if self._slots.take(call.slot, call.deadline):
+            return
         if self.closing:
             raise SessionClosed("the session was closed while the call waited for its turn")
-        raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {limit} s")
+        raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {call.options.deadline} s")
 
     def abandon(self, call: Call) -> None:
         """Part of a call's owner: its future was cancelled."""
@@ -155,8 +159,7 @@ class Runtime:
     def _start_closing(self, timeout: float) -> None:
         if timeout > 0 and not self.closing:
             self.streams.begin_shutdown()
-        with self._close_lock:
-            self.closing = True
+        self.closing = True
         self._slots.close()
         self.hub.call(self.streams.close if timeout > 0 else self.streams.abort)
         self._put(Close(timeout))
@@ -178,9 +181,12 @@ class Runtime:
 
     def _last_words(self) -> None:
         self._callbacks.close()
-        if self.bells is not None:
-            self.bells.close()
+        self._logs.close()
+        if self.waiters is not None:
+            self.waiters.close()
         self._closed.settle(None, None)
+        if self.hub.own_thread:
+            self._logs.drain(LOG_LIMIT)
 
     def _inherited(self) -> None:
         """In a forked child nobody will ever run this hub: drop the parent's connections, answer whoever waits."""

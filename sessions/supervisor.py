@@ -27,10 +27,10 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-from ai.backend.client.actors.call import Call, Gather, Offload, Pause
+from ai.backend.client.actors.call import Call
 from ai.backend.client.actors.deadlines import InFlight
 from ai.backend.client.actors.function import FunctionActor
-from ai.backend.client.actors.hub import Hub, Timer, monotonic
+from ai.backend.client.actors.hub import Hub, Timer
 from ai.backend.client.actors.lanes import Interrupted
 from ai.backend.client.actors.messages import (
     POISON_PILL,
@@ -44,7 +44,9 @@ from ai.backend.client.actors.messages import (
     Received,
     Send,
 )
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.actors.slots import Slots
+from ai.backend.client.actors.steps import Gather, Offload, Pause
 from ai.backend.client.actors.supervision import RestartBudget
 from ai.backend.client.actors.turn import TurnActor
 from ai.backend.client.exceptions import (
@@ -148,8 +150,7 @@ class Supervisor(TurnActor):
             self._free_slot(call)
             return
         self.in_flight.add(call)
-        if call.slot or self._slots.try_take():
-            call.slot = True
+        if call.slot or self._slots.try_take(call.slot):
             self._admit(call)
         else:
             self._backlog[call] = None
@@ -166,13 +167,12 @@ class Supervisor(TurnActor):
 
     def _free_slot(self, call: Call) -> None:
         if call.slot:
-            call.slot = False
-            self._slots.give()
-            if self._backlog and self._slots.try_take():
+            self._slots.give(call.slot)
+            if self._backlog:
                 successor = next(iter(self._backlog))
-                del self._backlog[successor]
-                successor.slot = True
-                self._admit(successor)
+                if self._slots.try_take(successor.slot):
+                    del self._backlog[successor]
+                    self._admit(successor)
 
     def _send(self, call: Call, step: Any) -> None:
         if call.ended:

@@ -21,7 +21,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from ai.backend.client._checks import check_seconds_above_0
 from ai.backend.client.actors.channel import following
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import ActorCrashed, BackendError, DeadlineExceeded, InvalidArgument, InvalidReply
 from ai.backend.client.functions.base import ApiFunction, BlockingFunction, BoundFunction, FutureFunction, Recipe
 from ai.backend.client.functions.compute.execution import STEP_ENDS, WAITING, given_up, is_over, run_body

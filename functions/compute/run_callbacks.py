@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from ai.backend.client._checks import plain
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import BackendClientError, BackendError, InvalidArgument, type_of
 from ai.backend.client.functions.base import Gather, Offload, Pause, Recipe
 

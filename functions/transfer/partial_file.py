@@ -22,7 +22,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from ai.backend.client.actors.hub import monotonic, thread_sleep
+from ai.backend.client.actors.originals import monotonic, thread_sleep
 from ai.backend.client.exceptions import InvalidReply, TargetExists, TransferError
 from ai.backend.client.functions.transfer.private_files import read_private, write_private
 from ai.backend.client.transfer import MAX_DIGITS, Head

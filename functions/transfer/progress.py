@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ai.backend.client.actors.hub import allocate_lock
+from ai.backend.client.actors.originals import allocate_lock
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.functions.base import Offload, Recipe
 from ai.backend.client.progress import ProgressBar

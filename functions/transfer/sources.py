@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ai.backend.client import log
 from ai.backend.client._checks import is_utf8
 from ai.backend.client.exceptions import InvalidArgument, SourceChanged
 
-_log = logging.getLogger("ai.backend.client.functions.transfer")
+_log = log.plain_logger("functions.transfer")
 
 
 class LocalFile(NamedTuple):

@@ -35,8 +35,8 @@ from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.channel import Channel, stream_future
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
-from ai.backend.client.actors.hub import allocate_lock, monotonic
 from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import ActorCrashed, BackendError, InvalidReply, SessionClosed, StreamClosed
 from ai.backend.client.functions.streams.stream import StreamSpec
 from ai.backend.client.request import Request, Response
@@ -94,7 +94,7 @@ class StreamDriver(Generic[T]):
         self._options = options
         self._channel: Channel[T] = Channel(self._hub, self._owner, self.size_of)
         self._state = State.NEW
-        self._lock = allocate_lock()  # guards moves: that out of State.NEW is for any thread
+        self._unopened = [None]  # who takes it out opens the stream
         self._opened = CallFuture[None]()
         self._call: CallFuture[Any] | None = None
         self._closed = CallFuture[None]()
@@ -152,15 +152,22 @@ class StreamDriver(Generic[T]):
         """Open the stream, once. Cancelling the future closes the stream, whoever else opens it."""
         self._refuse_in_child()
         opening = stream_future(self._owner, self.drop)
-        with self._lock:
-            is_first = self._state is State.NEW
-            if is_first:
-                self._move(State.OPENING)
-        if is_first:
+        if self._is_first():
             self._start_opening()
         opened = self._opened
         opened.on_settled(lambda: opening.settle(None, opened._exception))
         return opening
+
+    def _is_first(self) -> bool:
+        try:
+            self._unopened.pop()
+        except IndexError:
+            return False
+        if not self.is_over:
+            self._move(State.OPENING)
+        if self.is_over:  # the hub may have ended it between these lines
+            self._state = State.ENDED
+        return not self.is_over
 
     def _start_opening(self) -> None:
         try:
@@ -320,13 +327,12 @@ class StreamDriver(Generic[T]):
 
     def _end(self, error: BaseException) -> None:
         """In the hub's own greenlet."""
-        with self._lock:
-            if self._state is State.ENDED:
-                return
-            was_open = self._state is State.OPEN
-            self._move(State.ENDED)
+        if self.is_over:
+            return
+        was_open = self._state is State.OPEN
         self.error = error
-        self.is_over = True
+        self.is_over = True  # first: see _is_first
+        self._move(State.ENDED)
         call, self._call = self._call, None
         if call is not None:
             call.cancel()  # without effect on one that has ended

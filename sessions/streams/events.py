@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ai.backend.client.actors.call import Options
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.backoff import Backoff, may_work_later
 from ai.backend.client.exceptions import (
     BackendAPIError,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ai.backend.client.actors.hub import Hub, Timer, monotonic
+from ai.backend.client.actors.hub import Hub, Timer
+from ai.backend.client.actors.originals import monotonic
 
 PING_INTERVAL = 30.0
 """Seconds between pings to a silent server at most (the vendor's heartbeat); half of ``limit`` where that is less."""

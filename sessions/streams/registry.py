@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from ai.backend.client.actors.call import Options, Owner
 from ai.backend.client.actors.future import CallFuture
-from ai.backend.client.actors.hub import Hub, allocate_lock
+from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.originals import reentrant_lock
 from ai.backend.client.exceptions import Overloaded, SessionClosed
 
 
@@ -50,7 +51,8 @@ class Streams:
         self.owner = owner
         self.hub = hub
         self._limit = limit
-        self._lock = allocate_lock()  # guards what follows
+        # Of those who open a stream. The hub never takes it: whoever holds it may have been stopped.
+        self._lock = reentrant_lock()
         self._open: set[Running] = set()
         self._closed = False
 
@@ -65,16 +67,16 @@ class Streams:
             Overloaded: The limit is reached.
         """
         with self._lock:
-            if self._closed:
-                raise SessionClosed("the session is closed")
-            if len(self._open) >= self._limit:
+            if len(self._open) >= self._limit and not self._closed:
                 raise Overloaded(f"{self._limit} streams are open")
             self._open.add(driver)
+        if self._closed:  # looked at last: whoever closes looks at the open ones after that
+            self._open.discard(driver)
+            raise SessionClosed("the session is closed")
 
     def forget(self, driver: Running) -> None:
         """A stream has ended, or never opened."""
-        with self._lock:
-            self._open.discard(driver)
+        self._open.discard(driver)
 
     def begin_shutdown(self) -> None:
         """The session is about to close, and has time: what streams have to do first are calls that it waits for."""
@@ -97,10 +99,8 @@ class Streams:
             driver.disown()
 
     def _closing(self) -> list[Running]:
-        with self._lock:
-            self._closed = True
+        self._closed = True
         return self._all()
 
     def _all(self) -> list[Running]:
-        with self._lock:
-            return list(self._open)
+        return list(self._open)  # one step

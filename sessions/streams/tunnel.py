@@ -8,9 +8,11 @@ from typing import Any, NoReturn
 from ai.backend.client import log
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.greenlets import HubGreenlet
-from ai.backend.client.actors.hub import Timer, monotonic
+from ai.backend.client.actors.hub import Timer
 from ai.backend.client.actors.lanes import Abandoned
-from ai.backend.client.actors.sockets import HubSocket, Listener
+from ai.backend.client.actors.net.listener import Listener
+from ai.backend.client.actors.net.sockets import HubSocket
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import BackendError, InvalidArgument, StreamClosed
 from ai.backend.client.functions.streams.tunnel import TunnelSpec
 from ai.backend.client.functions.streams.websocket import WebSocketSpec, WSMessage
@@ -170,7 +172,8 @@ class TunnelDriver(StreamDriver[NoReturn]):
             return True
         self.last_error = error
         if self._state is not State.ENDED:
-            _log.warning("a tunnelled connection broke", function=repr(self), error=repr(error))
+            told = {"function": repr(self), "error": repr(error)}
+            self._hub.emit(lambda: _log.warning("a tunnelled connection broke", **told))
         return False
 
     def _release(self) -> None:

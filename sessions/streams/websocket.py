@@ -13,10 +13,11 @@ from websockets.exceptions import InvalidState, PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State as WireState
 
-from ai.backend.client.actors.call import Options, Pause
+from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.channel import stream_future
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import Timer
+from ai.backend.client.actors.steps import Pause
 from ai.backend.client.exceptions import (
     BackendError,
     ConnectionLost,
@@ -75,6 +76,7 @@ class SocketDriver(StreamDriver[WSMessage]):
             self._hub, options.timeout, lambda: self._outbox.size > 0, self._ping_server, self._server_is_silent
         )
         self._last: WSMessage | None = None
+        self._shutdowns: list[CallFuture[None]] = []
         self._shutdown: CallFuture[Any] | None = None
         self._shutdown_timer: Timer | None = None
         self._closing = False
@@ -123,12 +125,15 @@ class SocketDriver(StreamDriver[WSMessage]):
     def begin_shutdown(self) -> CallFuture[Any] | None:
         """Have a server that has something under way stop, and go on listening until it has."""
         spec, last = self._socket_spec, self._last
-        with self._lock:
-            if self._shutdown is not None:
-                return self._shutdown
-            if spec.shutdown is None or self._state is not State.OPEN or (last and spec.shutdown.is_over(last)):
-                return None
-            over = self._shutdown = CallFuture[None]()
+        if self._shutdown is not None:
+            return self._shutdown
+        if spec.shutdown is None or self._state is not State.OPEN or (last and spec.shutdown.is_over(last)):
+            return None
+        over = CallFuture[None]()
+        self._shutdowns.append(over)
+        first = self._shutdown = self._shutdowns[0]
+        if first is not over:  # another thread was faster
+            return first
         self._channel.close(StreamClosed(CLOSED_HERE))  # what still comes is for nobody
         try:
             call = self._owner.submit("close", spec.actor, self._shut_down(spec.shutdown), self._options, in_line=True)

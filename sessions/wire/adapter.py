@@ -17,8 +17,8 @@ from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import should_bypass_proxies
 
-from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.net import tls
 from ai.backend.client.auth import redact_url
 from ai.backend.client.config import APIConfig
 from ai.backend.client.sessions.wire.bodies import Origin, TLSTransferPool, TransferPool
@@ -168,7 +168,7 @@ class HubAdapter(HTTPAdapter):
     def _tls_context(self) -> Any:
         if self._context is None:
             config = self._config
-            context = sockets.tls_context()
+            context = tls.tls_context()
             if config.skip_sslcert_validation:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE  # asked for by skip_sslcert_validation

@@ -10,8 +10,8 @@ from typing import Any
 
 from urllib3.exceptions import IncompleteRead, ProtocolError, ReadTimeoutError
 
-from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.net import sockets
 from ai.backend.client.actors.pipes import FromThread
 from ai.backend.client.sessions.wire.endpoints import Endpoint
 from ai.backend.client.sessions.wire.pool import (

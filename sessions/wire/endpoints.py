@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.auth import host_header
 from ai.backend.client.backoff import Backoff
 

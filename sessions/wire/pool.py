@@ -28,8 +28,9 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from ai.backend.client.actors import sockets
-from ai.backend.client.actors.hub import Hub, rest_clock
+from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.net import sockets
+from ai.backend.client.actors.originals import rest_clock
 from ai.backend.client.sessions.wire.prepare import Headers
 
 HEAD_LIMIT = 65536

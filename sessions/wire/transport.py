@@ -10,10 +10,12 @@ import requests
 from urllib3.util import Timeout
 
 from ai.backend.client import log
-from ai.backend.client.actors import sockets
-from ai.backend.client.actors.call import Call, Offload, Pause
-from ai.backend.client.actors.hub import Hub, monotonic
+from ai.backend.client.actors.call import Call
+from ai.backend.client.actors.hub import Hub
 from ai.backend.client.actors.lanes import Lanes
+from ai.backend.client.actors.net import sockets
+from ai.backend.client.actors.originals import monotonic
+from ai.backend.client.actors.steps import Offload, Pause
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import (
     BackendAPIError,
@@ -225,9 +227,9 @@ class Transport:
         if cookies is not None and cookies.keep(attempt, raw.raw):
             _, error = self._hub.offload(outcome, cookies.save, ())
             if error is not None:  # the answer is good all the same
-                self._log.warning("the cookie file could not be written", error=type(error).__name__)
+                self._say(self._log.warning, "the cookie file could not be written", error=type(error).__name__)
         if self._is_heard(logging.DEBUG):
-            self._log.debug("answered", **self._context(call, request), status=raw.status_code)
+            self._say(self._log.debug, "answered", call, request, status=raw.status_code)
         return raw
 
     def _timeout(self, call: Call, request: Request) -> Timeout:
@@ -279,7 +281,7 @@ class Transport:
             wait = None
         if self._is_heard(logging.INFO):
             verdict = "giving up" if wait is None else f"trying again in {wait:.2f} s"
-            self._log.info(f"attempt failed, {verdict}", **self._context(call, request), error=type(error).__name__)
+            self._say(self._log.info, f"attempt failed, {verdict}", call, request, error=type(error).__name__)
         if wait is None:
             locate_call(error, call)
             error.hint = self._hint(error)
@@ -304,6 +306,16 @@ class Transport:
     def _again(self, call: Call, request: Request) -> None:
         call.timer = None
         self._lanes.run(call, request)
+
+    def _say(
+        self, log: Callable[..., object], event: str, call: Call | None = None, request: Any = None, **more: Any
+    ) -> None:
+        """Log, where the handlers of the host program hold up no lane."""
+        if call is None:
+            self._hub.emit(lambda: log(event, **more))
+        elif not (call.parent or call).quiet:
+            context = {**self._context(call, request), **more}
+            self._hub.emit(lambda: log(event, **context))
 
     def _context(self, call: Call, request: Request) -> dict[str, Any]:
         return {

@@ -68,7 +68,7 @@ class Desk:
             run_callbacks=lambda function: function(),
             disown=lambda call: False,
             pid=os.getpid(),
-            bells=None,
+            waiters=None,
             unremarkable=(),
         )
 
@@ -77,7 +77,8 @@ class Desk:
 
     def make(self, recipe, actor="Kernel", deadline=None, **options):
         limits = Options(5, deadline, 0, **options)
-        made = Call(self._owner, "function", actor, recipe, limits, self.slots.try_take())
+        made = Call(self._owner, "function", actor, recipe, limits)
+        self.slots.try_take(made.slot)
         made.future = CallFuture(made)
         return made
 

@@ -183,8 +183,8 @@ def make_call() -> Callable[..., Call]:
 
     def make(deadline: float | None = None, **values: Any) -> Call:
         options = Options(timeout=None, deadline=deadline, retries=0)
-        owner = SimpleNamespace(pid=os.getpid(), bells=None, unremarkable=(), disown=lambda call: False)
-        call = Call(owner, "function", "Proxy", iter(()), options, slot=False)  # type: ignore[arg-type]  # stand-ins
+        owner = SimpleNamespace(pid=os.getpid(), waiters=None, unremarkable=(), disown=lambda call: False)
+        call = Call(owner, "function", "Proxy", iter(()), options)  # type: ignore[arg-type]  # stand-ins
         for name, value in values.items():
             setattr(call, name, value)
         return call

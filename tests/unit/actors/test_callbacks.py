@@ -21,7 +21,11 @@ def worker(hub):
     worker = CallbackWorker(hub)
     yield worker
     worker.close()
-    until(lambda: not worker._running, "the worker has ended")
+    until(lambda: not running(worker), "the worker has ended")
+
+
+def running(worker):
+    return not worker._free
 
 
 def ran_all(worker):
@@ -32,7 +36,7 @@ def ran_all(worker):
 
 
 def test_nothing_runs_before_the_first_callback(worker):
-    assert not worker._running
+    assert not running(worker)
 
 
 def test_callbacks_run_in_their_order_on_one_thread_that_is_not_the_hub_s(worker, on_hub):
@@ -89,7 +93,7 @@ def test_a_thread_that_comes_after_the_worker_is_not_taken_for_it(worker):
     worker.submit(lambda: gone.append(threading.get_ident()))
     ran_all(worker)
     worker.close()
-    until(lambda: not worker._running, "the worker has ended")
+    until(lambda: not running(worker), "the worker has ended")
     mistaken = []
     for _ in range(50):
         thread = threading.Thread(target=lambda: mistaken.append(worker.is_current()))
@@ -103,9 +107,9 @@ def test_an_idle_worker_ends_and_the_next_callback_starts_another(hub):
     worker._idle_limit = 0.01
     for _ in range(3):
         ran_all(worker)
-        until(lambda: not worker._running, "the worker has ended")
+        until(lambda: not running(worker), "the worker has ended")
     ran_all(worker)
-    until(lambda: not worker._running, "the worker has ended")
+    until(lambda: not running(worker), "the worker has ended")
 
 
 def test_no_callback_is_lost_in_the_moment_in_which_the_worker_ends(hub):
@@ -114,7 +118,7 @@ def test_no_callback_is_lost_in_the_moment_in_which_the_worker_ends(hub):
     ran = []
     for number in range(500):
         worker.submit(lambda number=number: ran.append(number))
-    until(lambda: len(ran) == 500 and not worker._running, "all callbacks have run")
+    until(lambda: len(ran) == 500 and not running(worker), "all callbacks have run")
     assert sorted(ran) == list(range(500))
 
 
@@ -127,10 +131,10 @@ def test_close_lets_what_waits_run_and_takes_late_ones_too(hub):
     worker.close()
     go_on.set()
     until(lambda: ran == ["waiting"], "what waited has run")
-    until(lambda: not worker._running, "the worker has ended")
+    until(lambda: not running(worker), "the worker has ended")
     worker.submit(lambda: ran.append("late"))
     until(lambda: ran == ["waiting", "late"], "the late one has run")
-    until(lambda: not worker._running, "the worker has ended again")
+    until(lambda: not running(worker), "the worker has ended again")
 
 
 def test_a_callback_is_not_held_once_it_has_run(worker):

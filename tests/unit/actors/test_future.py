@@ -163,7 +163,10 @@ def test_a_representation_shows_the_type_of_the_value_only():
 def test_cancel_tells_the_call_once_and_settle_forgets_it():
     abandoned = []
     call = SimpleNamespace(
-        abandon=lambda: abandoned.append(1), is_running=True, is_orphan=lambda: False, owner=SimpleNamespace(bells=None)
+        abandon=lambda: abandoned.append(1),
+        is_running=True,
+        is_orphan=lambda: False,
+        owner=SimpleNamespace(waiters=None),
     )
     future = CallFuture(call)
     assert future.running()
@@ -239,12 +242,11 @@ def test_a_second_cancel_is_true_however_early_it_comes(spawn):
     seen = []
 
     class Interrupted(CallFuture):
-        def _win(self, outcome):
-            won = super()._win(outcome)
+        def _announce(self):
             if not seen:
                 seen.append("asking")
                 seen.append(spawn(self.cancel).result(LIMIT))
-            return won
+            super()._announce()
 
     future = Interrupted()
     assert future.cancel() is True
@@ -324,7 +326,7 @@ def test_an_error_in_a_callback_is_logged_and_the_next_one_runs(caplog):
 def test_callbacks_of_a_call_run_where_its_owner_says():
     handed_over = []
     future = CallFuture(
-        SimpleNamespace(run_callbacks=handed_over.append, is_orphan=lambda: False, owner=SimpleNamespace(bells=None))
+        SimpleNamespace(run_callbacks=handed_over.append, is_orphan=lambda: False, owner=SimpleNamespace(waiters=None))
     )
     ran = []
     future.add_done_callback(ran.append)
@@ -365,11 +367,10 @@ def test_nothing_changes_while_the_standard_library_looks_even_if_settling_had_b
     decided, go_on = threading.Event(), threading.Event()
 
     class Slow(CallFuture):
-        def _win(self, outcome):
-            won = super()._win(outcome)
+        def _announce(self):
             decided.set()
             assert go_on.wait(LIMIT)
-            return won
+            super()._announce()
 
     future = Slow()
     settling = spawn(future.settle, "value", None)

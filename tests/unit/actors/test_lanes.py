@@ -61,7 +61,7 @@ def test_work_that_does_not_wait_needs_one_lane(shop, make_call):
 def test_lanes_grow_up_to_the_limit_and_the_rest_stands_in_line(shop, make_call):
     calls = [shop.run(make_call()) for _ in range(5)]
     assert len(shop.lanes) == 2
-    assert shop.lanes.waiting == 3
+    assert len(shop.lanes._line) == 3
     assert shop.started == calls[:2]
     assert [call.lane is not None for call in calls] == [True, True, False, False, False]
 
@@ -76,7 +76,7 @@ def test_the_line_is_served_in_order_as_lanes_become_free(shop, make_call):
     shop.finish(calls[4])
     assert shop.started == calls
     assert shop.ended == [calls[1], calls[0], calls[2], calls[3], calls[4]]
-    assert shop.lanes.waiting == 0
+    assert len(shop.lanes._line) == 0
     assert len(shop.lanes) == 2
 
 
@@ -92,7 +92,7 @@ def test_an_idle_lane_is_used_again_before_a_new_one_is_made(shop, make_call):
 def test_a_call_that_is_given_up_in_line_is_never_begun(shop, make_call):
     calls = [shop.run(make_call()) for _ in range(4)]
     shop.lanes.abandon(calls[2])
-    assert shop.lanes.waiting == 1
+    assert len(shop.lanes._line) == 1
     shop.finish(calls[0])
     assert shop.started == [calls[0], calls[1], calls[3]]
 
@@ -197,7 +197,7 @@ def test_close_ends_every_lane_whatever_it_does(world, shop, make_call):
     busy = [call for call in shop.started if call not in (idle, working)]
     shop.lanes.close()
     assert len(shop.lanes) == 0
-    assert shop.lanes.waiting == 0
+    assert len(shop.lanes._line) == 0
     assert world.timers == []
     assert shop.left == [(working, Abandoned), *((call, Abandoned) for call in busy)]
     assert shop.failures == []

@@ -20,34 +20,34 @@ def in_line(slots):
 
 def test_there_are_as_many_as_were_asked_for():
     slots = Slots(2)
-    assert [slots.try_take() for _ in range(3)] == [True, True, False]
-    slots.give()
-    assert [slots.try_take() for _ in range(2)] == [True, False]
+    assert [slots.try_take([]) for _ in range(3)] == [True, True, False]
+    slots.give([None])
+    assert [slots.try_take([]) for _ in range(2)] == [True, False]
 
 
 def test_a_free_slot_is_taken_without_waiting():
     slots = Slots(1)
-    assert slots.take(0.0) is True
-    assert slots.take(time.monotonic() - 1) is False
+    assert slots.take([], 0.0) is True
+    assert slots.take([], time.monotonic() - 1) is False
 
 
 def test_who_finds_none_gives_up_at_the_deadline(spawn):
     slots = Slots(0)
     start = time.monotonic()
-    assert spawn(slots.take, start + 0.05).result(LIMIT) is False
+    assert spawn(slots.take, [], start + 0.05).result(LIMIT) is False
     assert 0.045 <= time.monotonic() - start < LIMIT / 2
     assert in_line(slots) == 0
 
 
 def test_a_slot_that_is_given_back_ends_one_wait(spawn):
     slots = Slots(1)
-    assert slots.try_take()
-    waiting = [spawn(slots.take, None) for _ in range(2)]
+    assert slots.try_take([])
+    waiting = [spawn(slots.take, [], None) for _ in range(2)]
     until(lambda: in_line(slots) == 2, "both stand in line")
-    slots.give()
+    slots.give([None])
     until(lambda: any(one.done() for one in waiting), "one has it")
     assert not all(one.done() for one in waiting)
-    slots.give()
+    slots.give([None])
     assert [one.result(LIMIT) for one in waiting] == [True, True]
 
 
@@ -56,14 +56,14 @@ def test_threads_get_their_slots_in_the_order_they_came(spawn):
     order = []
 
     def take(number):
-        assert slots.take(None)
+        assert slots.take([], None)
         order.append(number)
 
     for number in range(5):
         spawn(take, number)
         until(lambda number=number: in_line(slots) == number + 1, "it stands in line")
     for number in range(5):
-        slots.give()
+        slots.give([None])
         until(lambda number=number: len(order) == number + 1, "one has its slot")
     assert order == [0, 1, 2, 3, 4]
 
@@ -74,13 +74,13 @@ def test_greenlets_get_their_slots_in_the_order_they_came(in_gevent):
         order = []
 
         def take(number):
-            assert slots.take(None)
+            assert slots.take([], None)
             order.append(number)
 
         jobs = [gevent.spawn(take, number) for number in range(5)]
         gevent.sleep(0)
         for _ in jobs:
-            slots.give()
+            slots.give([None])
         gevent.joinall(jobs, timeout=LIMIT)
         return order
 
@@ -95,20 +95,20 @@ def test_who_was_woken_in_vain_keeps_their_place_in_line(in_gevent):
         order = []
 
         def take(name):
-            assert slots.take(None)
+            assert slots.take([], None)
             order.append(name)
 
         jobs = [gevent.spawn(take, name) for name in ("first", "second")]
         gevent.sleep(0)
-        slots.give()
-        assert slots.try_take()  # before the first runs
+        slots.give([None])
+        assert slots.try_take([])  # before the first runs
         gevent.sleep(0)
         gevent.sleep(0)
         assert order == []
-        slots.give()
+        slots.give([None])
         gevent.sleep(0)
         gevent.sleep(0)
-        slots.give()
+        slots.give([None])
         gevent.joinall(jobs, timeout=LIMIT)
         return order
 
@@ -139,9 +139,9 @@ class Interrupted(WokenTooLate):
 
 def test_who_times_out_in_the_moment_of_the_wake_up_takes_the_slot_after_all(monkeypatch):
     slots = Slots(0)
-    monkeypatch.setattr("ai.backend.client.actors.slots.waiter", lambda: WokenTooLate(slots.give))
-    assert slots.take(time.monotonic() + LIMIT) is True
-    assert not slots.try_take()
+    monkeypatch.setattr("ai.backend.client.actors.slots.waiter", lambda: WokenTooLate(lambda: slots.give([None])))
+    assert slots.take([], time.monotonic() + LIMIT) is True
+    assert not slots.try_take([])
     assert in_line(slots) == 0
 
 
@@ -151,8 +151,8 @@ def test_a_wake_up_that_came_too_late_is_passed_on(monkeypatch, spawn, late):
     other = []
 
     def meanwhile():
-        slots.give()
-        other.append(spawn(slots.take, None))  # with a waiter of its own, see below
+        slots.give([None])
+        other.append(spawn(slots.take, [], None))  # with a waiter of its own, see below
         until(lambda: other[0].done() or in_line(slots) == 1, "the other has come")
 
     made = iter([late(meanwhile)])
@@ -160,13 +160,13 @@ def test_a_wake_up_that_came_too_late_is_passed_on(monkeypatch, spawn, late):
 
     monkeypatch.setattr("ai.backend.client.actors.slots.waiter", lambda: next(made, None) or waiter())
     try:
-        took = slots.take(time.monotonic() + LIMIT)
+        took = slots.take([], time.monotonic() + LIMIT)
     except KeyboardInterrupt:
         took = False
     if took:
-        slots.give()
+        slots.give([None])
     assert other[0].result(LIMIT) is True
-    assert not slots.try_take()
+    assert not slots.try_take([])
 
 
 def test_slots_and_waiters_stay_even_while_waits_time_out(spawn):
@@ -177,26 +177,26 @@ def test_slots_and_waiters_stay_even_while_waits_time_out(spawn):
 
     def work():
         for number in range(150):
-            if slots.take(time.monotonic() + (number % 3) * 0.0005):
+            if slots.take([], time.monotonic() + (number % 3) * 0.0005):
                 holding.append(1)
                 most.append(len(holding))
                 holding.pop()
-                slots.give()
+                slots.give([None])
 
     for working in [spawn(work) for _ in range(6)]:
         working.result(LIMIT)
     assert max(most) <= 3
-    assert [slots.try_take() for _ in range(4)] == [True, True, True, False]
+    assert [slots.try_take([]) for _ in range(4)] == [True, True, True, False]
     assert in_line(slots) == 0
 
 
 def test_close_ends_every_wait_of_threads_and_greenlets(spawn, in_gevent):
     slots = Slots(0)
-    threads = [spawn(slots.take, None) for _ in range(3)]
+    threads = [spawn(slots.take, [], None) for _ in range(3)]
     until(lambda: in_line(slots) == 3, "the threads stand in line")
 
     def body():
-        jobs = [gevent.spawn(slots.take, None) for _ in range(3)]
+        jobs = [gevent.spawn(slots.take, [], None) for _ in range(3)]
         gevent.sleep(0)
         slots.close()
         gevent.joinall(jobs, timeout=LIMIT)
@@ -210,9 +210,9 @@ def test_a_closed_gate_stays_closed(spawn):
     slots = Slots(1)
     slots.close()
     slots.close()
-    assert slots.take(None) is False
-    slots.give()
-    assert slots.take(None) is False
+    assert slots.take([], None) is False
+    slots.give([None])
+    assert slots.take([], None) is False
 
 
 def test_a_close_between_looking_and_waiting_is_noticed(monkeypatch):
@@ -231,16 +231,16 @@ def test_a_close_between_looking_and_waiting_is_noticed(monkeypatch):
             pass
 
     monkeypatch.setattr("ai.backend.client.actors.slots.waiter", closing)
-    assert slots.take(None) is False
+    assert slots.take([], None) is False
 
 
 def test_a_slot_given_between_looking_and_waiting_is_taken(monkeypatch):
     slots = Slots(0)
 
     def giving():
-        slots.give()
+        slots.give([None])
         return threading.Event()
 
     monkeypatch.setattr("ai.backend.client.actors.slots.waiter", giving)
-    assert slots.take(None) is True
+    assert slots.take([], None) is True
     assert in_line(slots) == 0

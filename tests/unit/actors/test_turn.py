@@ -11,7 +11,7 @@ import pytest
 from pykka import ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
 
-from ai.backend.client.actors.call import Call, Offload, Options
+from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.messages import (
     POISON_PILL,
     Cancel,
@@ -23,6 +23,7 @@ from ai.backend.client.actors.messages import (
     Received,
     Send,
 )
+from ai.backend.client.actors.steps import Offload
 from ai.backend.client.actors.turn import AskFuture, TurnActor
 
 LIMIT = 20.0
@@ -428,7 +429,7 @@ def test_messages_and_calls_show_no_arguments():
     def recipe(password):
         yield password
 
-    call = Call(None, "login", "Auth", recipe(SECRET), Options(1, 2, 0), slot=False)
+    call = Call(None, "login", "Auth", recipe(SECRET), Options(1, 2, 0))
     call.step = SECRET
     messages = [
         Invoke(call),

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from ai.backend.client.actors import waiting as module
-from ai.backend.client.actors.waiting import HAS_BELLS, GreenletWaiter, ThreadWaiter, in_event_loop, may_wait, waiter
+from ai.backend.client.actors.waiting import HAS_EVENTFD, GreenletWaiter, ThreadWaiter, in_event_loop, may_wait, waiter
 
 LIMIT = 20.0
 
@@ -176,7 +176,7 @@ def test_a_greenlet_that_is_killed_while_it_waits_leaves_nothing_behind(in_geven
             waiting.wait(None)
         again = waiter()
         spawn(lambda: (killed.wake(), waiting.wake(), again.wake()))
-        return again.wait(LIMIT), module._port_of(gevent.get_hub())._waiting
+        return again.wait(LIMIT), len(module._port_of(gevent.get_hub())._waiting)
 
     assert in_gevent(body) == (True, 0)
 
@@ -199,41 +199,40 @@ def test_a_wake_up_for_a_hub_that_is_gone_harms_nobody(in_gevent):
     waiting.wake()
 
 
-# -- bells ------------------------------------------------------------------------------------------------------------
+# -- eventfd ----------------------------------------------------------------------------------------------------------
 
-with_bells = pytest.mark.skipif(not HAS_BELLS, reason="bells need eventfd")
+with_eventfd = pytest.mark.skipif(not HAS_EVENTFD, reason="there is no eventfd")
 
 
 @pytest.fixture
-def bells():
-    bells = module.Bells()
-    yield bells
-    bells.close()
+def pool():
+    pool = module.WaiterPool()
+    yield pool
+    pool.close()
 
 
-@with_bells
-def test_a_thread_waits_on_a_bell_and_a_greenlet_never_does(bells, spawn, in_gevent):
+@with_eventfd
+def test_a_thread_waits_on_an_eventfd_and_a_greenlet_never_does(pool, spawn, in_gevent):
     def take():
-        waiting = waiter(bells)
-        bells.give(waiting)
+        waiting = waiter(pool)
+        pool.give(waiting)
         return waiting
 
-    assert isinstance(spawn(take).result(LIMIT), module.Bell)
-    assert isinstance(in_gevent(waiter, bells), GreenletWaiter)
+    assert isinstance(spawn(take).result(LIMIT), module.EventfdWaiter)
+    assert isinstance(in_gevent(waiter, pool), GreenletWaiter)
 
 
-@with_bells
+@with_eventfd
 @pytest.mark.parametrize("timeout", [-1, 0, 0.05, 0.2])
-def test_a_bell_that_nobody_rings_lets_go_in_time_and_not_before(spawn, timeout):
+def test_an_eventfd_that_nobody_writes_lets_go_in_time_and_not_before(spawn, timeout):
     def body():
-        bell = module.Bell()
-        rescue = threading.Timer(20, bell.wake)  # so that a wait without end shows as a late one
+        eventfd = module.EventfdWaiter()
+        rescue = threading.Timer(20, eventfd.wake)  # so that a wait without end shows as a late one
         rescue.start()
         start = time.monotonic()
-        outcome = bell.wait(timeout), time.monotonic() - start
+        outcome = eventfd.wait(timeout), time.monotonic() - start
         rescue.cancel()
         rescue.join(LIMIT)
-        bell.close()
         return outcome
 
     woken, elapsed = spawn(body).result(LIMIT)
@@ -241,39 +240,38 @@ def test_a_bell_that_nobody_rings_lets_go_in_time_and_not_before(spawn, timeout)
     assert max(timeout, 0) * 0.9 <= elapsed < 10
 
 
-@with_bells
+@with_eventfd
 @pytest.mark.parametrize("timeout", [None, LIMIT, 1e9, 1e12])
-def test_a_bell_ends_the_wait_whether_it_is_rung_before_or_during_it(spawn, timeout):
-    early, late = module.Bell(), module.Bell()
+def test_an_eventfd_ends_the_wait_whether_it_is_written_before_or_during_it(spawn, timeout):
+    early, late = module.EventfdWaiter(), module.EventfdWaiter()
     early.wake()
     assert spawn(early.wait, timeout).result(LIMIT) is True
     waiting = spawn(late.wait, timeout)
     late.wake()
     assert waiting.result(LIMIT) is True
-    early.close()
-    late.close()
 
 
-@with_bells
-def test_a_bell_that_was_heard_is_silent_again(spawn):
-    bell = module.Bell()
+@with_eventfd
+def test_an_eventfd_that_was_read_is_silent_again(spawn):
+    eventfd = module.EventfdWaiter()
     for _ in range(3):
-        bell.wake()
-        assert spawn(bell.wait, LIMIT).result(LIMIT) is True
-    waiting = spawn(bell.wait, None)
+        eventfd.wake()
+        assert spawn(eventfd.wait, LIMIT).result(LIMIT) is True
+    waiting = spawn(eventfd.wait, None)
     threading.Event().wait(0.05)
     assert not waiting.done()
-    bell.wake()
+    eventfd.wake()
     assert waiting.result(LIMIT) is True
-    bell.close()
 
 
-@with_bells
-def test_a_closed_bell_may_be_rung_and_reaches_no_other_descriptor():
-    bell = module.Bell()
-    bell.close()
-    reader, writer = os.pipe()  # gets the descriptor's number
-    bell.wake()
+@with_eventfd
+def test_a_late_wake_up_reaches_no_other_descriptor(pool):
+    """It holds the waiter, and with it the descriptor."""
+    late = pool.take()
+    pool.give(late)
+    pool.close()
+    reader, writer = os.pipe()
+    late.wake()
     os.set_blocking(reader, False)
     with pytest.raises(BlockingIOError):
         os.read(reader, 8)
@@ -281,36 +279,36 @@ def test_a_closed_bell_may_be_rung_and_reaches_no_other_descriptor():
     os.close(writer)
 
 
-@with_bells
-def test_bells_are_used_again_and_closed_with_their_keeper(bells):
+@with_eventfd
+def test_waiters_are_used_again_and_closed_with_their_pool(pool):
     def descriptors():
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a count
 
     before = descriptors()
-    one, other = bells.take(), bells.take()
-    bells.give(one)
-    assert bells.take() is one
-    bells.give(one)
-    bells.close()
-    bells.give(other)  # late
+    one, other = pool.take(), pool.take()
+    pool.give(one)
+    assert pool.take() is one
+    pool.give(one)
+    pool.close()
+    pool.give(other)  # late
+    del one, other
     assert descriptors() == before
 
 
-@with_bells
-def test_a_bell_of_another_process_stays_silent(spawn):
+@with_eventfd
+def test_an_eventfd_of_another_process_stays_silent(spawn):
     """A forked child ends its copies of the parent's calls; the parent's threads go on waiting."""
-    bell = module.Bell()
-    waiting = spawn(bell.wait, LIMIT)
+    eventfd = module.EventfdWaiter()
+    waiting = spawn(eventfd.wait, LIMIT)
     child = os.fork()
     if child == 0:
         try:
-            bell.wake()
+            eventfd.wake()
         finally:
             os._exit(0)
     os.waitpid(child, 0)
     early = spawn(lambda: threading.Event().wait(0.1))
     early.result(LIMIT)
     assert not waiting.done()
-    bell.wake()
+    eventfd.wake()
     assert waiting.result(LIMIT) is True
-    bell.close()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ai.backend.client.actors import sockets
 from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.net import sockets
 from ai.backend.client.config import APIConfig
 from ai.backend.client.sessions.wire.endpoints import Endpoint
 from support.desk import Desk

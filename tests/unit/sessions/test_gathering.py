@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from ai.backend.client.actors.call import Gather, GatheredCall, Pause
+from ai.backend.client.actors.call import GatheredCall
 from ai.backend.client.actors.messages import Close, Gathered
+from ai.backend.client.actors.steps import Gather, Pause
 from ai.backend.client.actors.supervision import INTENSITY
 from ai.backend.client.exceptions import ActorCrashed, DeadlineExceeded, InvalidArgument, NeverSent, SessionClosed
 from ai.backend.client.request import Request
@@ -124,7 +125,7 @@ def test_they_take_no_slots(make_desk):
     call = desk.call(gather(one(name) for name in "abc"))
     answer(desk, "a", "b", "c")
     call.future.result(LIMIT)
-    assert [desk.slots.try_take() for _ in range(2)] == [True, False]
+    assert [desk.slots.try_take([]) for _ in range(2)] == [True, False]
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ai.backend.client.actors.call import Call, Offload, Options
-from ai.backend.client.actors.hub import monotonic
+from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import DeadlineExceeded, NeverSent
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.locating import crash_error, for_another_caller, locate, locate_call
@@ -15,7 +15,7 @@ def place(error):
 
 
 def call_at(step, attempts=0, sent_to=None):
-    call = Call(None, "function", "Kernel", iter(()), Options(1, 1, 0), slot=False)
+    call = Call(None, "function", "Kernel", iter(()), Options(1, 1, 0))
     call.step, call.attempts, call.sent_to = step, attempts, sent_to
     return call
 

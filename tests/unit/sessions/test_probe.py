@@ -23,7 +23,7 @@ def waiting():
     def recipe():
         yield
 
-    return Call(None, "function", "Kernel", recipe(), Options(1, 1, 0), slot=True)
+    return Call(None, "function", "Kernel", recipe(), Options(1, 1, 0))
 
 
 def test_the_first_call_starts_one_probe_with_the_session_s_own_limits(probe):

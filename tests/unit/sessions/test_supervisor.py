@@ -411,4 +411,4 @@ def test_slots_come_back_whatever_the_end_of_their_call(make_desk):
     desk.put(Close(0))
     assert isinstance(end_of(stuck), SessionClosed)
     until(lambda: desk.ended == [1], "the end was told")
-    assert [desk.slots.try_take() for _ in range(5)] == [True] * 4 + [False]
+    assert [desk.slots.try_take([]) for _ in range(5)] == [True] * 4 + [False]

@@ -2,8 +2,7 @@
 
 A :class:`HubSocket` is a non-blocking socket with one I/O watcher that stays armed for the connection's life. That
 saves two system calls per exchange against gevent's own sockets, and it notices when the server closes an idle
-connection (:attr:`HubSocket.stale`) without asking before each send. TLS runs over memory buffers (:class:`TLSSocket`),
-so the handshake waits cooperatively with any ``ssl`` context.
+connection (:attr:`HubSocket.stale`) without asking before each send.
 """
 
 from __future__ import annotations
@@ -12,32 +11,26 @@ import errno
 import io
 import os
 import socket
-import ssl
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.monkey
 import gevent.socket
 import greenlet
 
-from ai.backend.client.actors.hub import Hub, getaddrinfo
+from ai.backend.client.actors.hub import Hub
+from ai.backend.client.actors.originals import getaddrinfo
 
-_Socket: Any = gevent.monkey.get_original("socket", "socket")
+if TYPE_CHECKING:
+    from ai.backend.client.actors.net.listener import Listener
+
+Socket: Any = gevent.monkey.get_original("socket", "socket")
 
 _USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
 
 READ, WRITE = 1, 2
-CHUNK = 65536
-"""Bytes asked of the kernel at a time: one TLS record is at most 16 KiB, and most answers fit in one read."""
-
-BACKLOG = 128
-"""Connections that may wait to be accepted."""
-
-ACCEPT_REST = 0.5
-"""Seconds without accepting after a failure to accept."""
-
 KEEP_ALIVE_IDLE, KEEP_ALIVE_STEP, KEEP_ALIVE_COUNT = 30, 10, 3
 """Seconds of silence before the first probe, seconds between probes, and how many may stay without an answer.
 
@@ -80,7 +73,7 @@ def connect(
     try:
         error: OSError = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL), address[0])
         for family, kind, protocol, _, target in _resolve(hub, *address):
-            raw = _Socket(family, kind, protocol)
+            raw = Socket(family, kind, protocol)
             watcher = hub.loop.io(raw.fileno(), WRITE, ref=False)
             connecting = _connecting.setdefault(hub, set())
             connecting.add((raw, watcher))
@@ -175,7 +168,7 @@ class HubSocket:
         # latest poll.
         self._watcher = hub.loop.io(raw.fileno(), READ, ref=False, priority=hub.loop.MAXPRI)
         self._watcher.start(self._readable)
-        _open_sockets.setdefault(hub, set()).add(self)
+        open_sockets.setdefault(hub, set()).add(self)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -373,7 +366,7 @@ class HubSocket:
     def _really_close(self) -> None:
         if self._raw.fileno() < 0:
             return
-        _open_sockets.get(self._hub, set()).discard(self)
+        open_sockets.get(self._hub, set()).discard(self)
         for watcher in (self._watcher, self._write_watcher, self._timer):
             if watcher is not None:
                 watcher.stop()
@@ -415,196 +408,9 @@ class _Reader(io.RawIOBase):
             self._sock._reader_closed()
 
 
-class TLSSocket(HubSocket):
-    """TLS over a :class:`HubSocket`, which it takes over.
+open_sockets: dict[Hub, set[HubSocket | Listener]] = {}
+"""What each hub has open, so that its end and a forked child can close it."""
 
-    The handshake is done by the constructor, on the calling lane.
-    """
-
-    def __init__(self, plain: HubSocket, context: ssl.SSLContext, server_hostname: str | None) -> None:
-        hub, raw, timeout, unread_limit = plain._hub, plain._raw, plain._timeout, plain._unread_limit
-        plain._watcher.stop()
-        plain._watcher.close()
-        _open_sockets.get(hub, set()).discard(plain)
-        super().__init__(hub, raw)
-        self._timeout = timeout
-        self._unread_limit = unread_limit
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._flushing = False
-        try:
-            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
-            while not self._shake_hands():
-                self._flush()
-                self._fill()
-            self._flush()
-        except BaseException:
-            try:
-                self._flush()  # the alert that tells the peer why
-            except OSError:
-                pass
-            self.close()
-            raise
-
-    def _flush(self) -> None:
-        if self._flushing:  # a stream reads and writes in two greenlets: whoever is at it sends this, too
-            return
-        self._flushing = True
-        try:
-            while data := self._outgoing.read():
-                super().sendall(data)
-        finally:
-            self._flushing = False
-
-    def _fill(self) -> None:
-        data = super().recv(CHUNK)
-        if data:
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
-
-    def recv(self, size: int) -> bytes:
-        """Read at most ``size`` decrypted bytes; empty at the end of the stream."""
-        while True:
-            data = self._read_decrypted(size)
-            if data is not None:
-                return data
-            self._flush()
-            self._fill()
-
-    def _read_decrypted(self, size: int) -> bytes | None:
-        """None: more has to come first. A method of its own, so that what fails later is not chained to "want read"."""
-        try:
-            return self._tls.read(size)
-        except ssl.SSLWantReadError:
-            return None
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # with and without goodbye, as the ssl module's own sockets
-            return b""
-
-    def _shake_hands(self) -> bool:
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
-
-    def send_some(self, data: bytes | memoryview) -> int:
-        """Encrypts and sends everything: with TLS there is no telling how much of a record left."""
-        self.sendall(data)
-        return len(data)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Encrypt and write everything."""
-        view = memoryview(data)
-        while len(view):
-            view = view[self._tls.write(view[:CHUNK]) :]
-            self._flush()
-
-    def getpeercert(self, binary_form: bool = False) -> Any:
-        """The peer's certificate."""
-        return self._tls.getpeercert(binary_form)
-
-    def selected_alpn_protocol(self) -> str | None:
-        """The protocol chosen by ALPN."""
-        return self._tls.selected_alpn_protocol()
-
-    def version(self) -> str | None:
-        """The TLS version."""
-        return self._tls.version()
-
-    def cipher(self) -> Any:
-        """The cipher suite."""
-        return self._tls.cipher()
-
-
-def tls_context(minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> ssl.SSLContext:
-    """A client context whose ``wrap_socket`` makes a :class:`TLSSocket`. It trusts nobody yet and checks names."""
-
-    class HubSSLContext(
-        ssl.SSLContext
-    ):  # made here, so that it derives from what ``ssl`` holds now: it may have been patched since
-        def wrap_socket(self, sock: Any, *_: Any, server_hostname: Any = None, **__: Any) -> Any:
-            return TLSSocket(sock, self, server_hostname)
-
-    context = HubSSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = minimum
-    return context
-
-
-class Listener:
-    """A listening TCP socket on a hub. Hub side only.
-
-    Args:
-        hub: Where it lives.
-        host: Numeric address to listen on.
-        port: Port; 0: any that is free.
-        accepted: Called in the hub's own greenlet with each connection.
-
-    Attributes:
-        address: Host and port.
-
-    Raises:
-        OSError: The address cannot be listened on.
-    """
-
-    _files = 0  # see close_all
-
-    def __init__(self, hub: Hub, host: str, port: int, accepted: Callable[[HubSocket], object]) -> None:
-        self._hub = hub
-        self._accepted = accepted
-        self._raw = _Socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            self._raw.setblocking(False)
-            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._raw.bind((host, port))
-            self._raw.listen(BACKLOG)
-        except BaseException:
-            self._raw.close()
-            raise
-        self.address: tuple[str, int] = self._raw.getsockname()[:2]
-        self._watcher = hub.loop.io(self._raw.fileno(), READ, ref=False)
-        self._watcher.start(self._readable)
-        self._rest: Any = None
-        _open_sockets.setdefault(hub, set()).add(self)
-
-    def _readable(self) -> None:
-        self._hub.in_turn = True
-        try:
-            raw, _ = self._raw.accept()
-        except BlockingIOError:
-            return
-        except OSError:  # out of descriptors, most likely: the loop must not spin until there are some
-            self._watcher.stop()
-            self._rest = self._hub.later(ACCEPT_REST, self._go_on, ref=False)
-            return
-        raw.setblocking(False)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_alive(raw)  # and no limit for what it leaves unread: a program that is stopped may go on later
-        self._accepted(HubSocket(self._hub, raw))
-
-    def _go_on(self) -> None:
-        self._rest = None
-        self._watcher.start(self._readable)
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._raw.fileno() < 0:
-            return
-        _open_sockets.get(self._hub, set()).discard(self)
-        if self._rest is not None:
-            self._rest.cancel()
-        self._watcher.stop()
-        self._watcher.close()
-        self._raw.close()
-
-    def drop(self) -> None:
-        """Close this process's copy of the descriptor and nothing else: for a forked child."""
-        if not self._hub.own_thread:
-            self._watcher.stop()
-        self._raw.close()
-
-
-_open_sockets: dict[Hub, set[HubSocket | Listener]] = {}
 _connecting: dict[Hub, set[Any]] = {}
 
 
@@ -614,13 +420,13 @@ def drop_all(hub: Hub) -> None:
         if not hub.own_thread:
             watcher.stop()
         raw.close()
-    for sock in list(_open_sockets.pop(hub, ())):
+    for sock in list(open_sockets.pop(hub, ())):
         sock.drop()
 
 
 def close_all(hub: Hub) -> None:
     """Close every connection of a hub, on the hub."""
-    for sock in list(_open_sockets.pop(hub, ())):
+    for sock in list(open_sockets.pop(hub, ())):
         sock._files = 0
         sock.close()
     _connecting.pop(hub, None)

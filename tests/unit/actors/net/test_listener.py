@@ -8,8 +8,9 @@ import socket
 
 import pytest
 
-from ai.backend.client.actors import sockets
-from ai.backend.client.actors.sockets import Listener
+from ai.backend.client.actors import listener as module
+from ai.backend.client.actors.net import sockets
+from ai.backend.client.actors.net.listener import Listener
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_the_end_of_the_hub_s_connections_is_its_end(listen, on_hub, hub):
 
 def test_a_failure_to_accept_is_waited_out(listen, on_hub, start_lane, monkeypatch):
     """Out of descriptors: the loop must not spin, and goes on later."""
-    monkeypatch.setattr(sockets, "ACCEPT_REST", 0.05)
+    monkeypatch.setattr(module, "ACCEPT_REST", 0.05)
     listener = listen(echo(start_lane))
     accept, failures = listener._raw.accept, []
 

@@ -14,8 +14,9 @@ import gevent
 import pytest
 import trustme
 
-from ai.backend.client.actors import sockets
-from ai.backend.client.actors.sockets import HubSocket, TLSSocket, connect, tls_context
+from ai.backend.client.actors.net import sockets
+from ai.backend.client.actors.net.sockets import HubSocket, connect
+from ai.backend.client.actors.net.tls import TLSSocket, tls_context
 from support.servers.faults import black_hole
 from support.waiting import until
 
@@ -512,15 +513,15 @@ def test_closing_all_of_a_hub_closes_even_what_has_readers_and_nothing_of_anothe
     address = serve(read_to_the_end)
     mine = in_lane(open_two, address)
     stranger = object()
-    sockets._open_sockets[stranger] = {"theirs"}
+    sockets.open_sockets[stranger] = {"theirs"}
     try:
         on_hub(sockets.close_all, hub)
         assert [sock.fileno() for sock in mine] == [-1, -1]
-        assert hub not in sockets._open_sockets
-        assert sockets._open_sockets[stranger] == {"theirs"}
+        assert hub not in sockets.open_sockets
+        assert sockets.open_sockets[stranger] == {"theirs"}
         on_hub(sockets.close_all, hub)
     finally:
-        del sockets._open_sockets[stranger]
+        del sockets.open_sockets[stranger]
 
 
 def test_an_interrupted_read_leaves_the_socket_closable(hub, start_lane, on_hub, serve):
@@ -613,7 +614,7 @@ def test_a_peer_that_nobody_vouches_for_is_refused_and_the_socket_closed(hub, in
         plain = connect(hub, address, LIMIT)
         with pytest.raises(ssl.SSLCertVerificationError):
             tls_context().wrap_socket(plain, server_hostname="127.0.0.1")
-        return plain.fileno(), len(sockets._open_sockets.get(hub, ()))
+        return plain.fileno(), len(sockets.open_sockets.get(hub, ()))
 
     assert in_lane(talk, serve_tls(echo)) == (-1, 0)
 
@@ -729,7 +730,7 @@ def test_close_takes_effect_over_tls_too(hub, in_lane, serve_tls, trusting):
         sock.close()
         open_still = sock.fileno() >= 0
         reader.close()
-        return open_still, sock.fileno(), len(sockets._open_sockets.get(hub, ()))
+        return open_still, sock.fileno(), len(sockets.open_sockets.get(hub, ()))
 
     assert in_lane(talk, serve_tls(watch)) == (True, -1, 0)
     assert ended.wait(LIMIT)
@@ -739,7 +740,7 @@ def test_the_plain_socket_under_tls_is_taken_over_whole(hub, in_lane, serve_tls,
     def talk(address):
         plain = connect(hub, address, LIMIT)
         sock = trusting.wrap_socket(plain, server_hostname="127.0.0.1")
-        held = sockets._open_sockets[hub]
+        held = sockets.open_sockets[hub]
         taken_over = held == {sock}
         sock.close()
         return taken_over, isinstance(plain, HubSocket), plain.fileno()

@@ -1,0 +1,1 @@
+"""Sockets on a hub: plain, TLS, and those that listen."""
