@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ai.backend.client._aliases import enter_aliases
-from ai.backend.client._roof import resolve
+from ai.backend.client._aliases import enter_aliases, resolve
 from ai.backend.client._version import __version__, get_user_agent
 from ai.backend.client.exceptions import (
     BackendAPIError,

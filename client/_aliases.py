@@ -1,4 +1,6 @@
-"""Import paths of the vendor's client that have another home here: one table, for 19.09 and for later releases.
+"""Names that have another home: import paths of the vendor's client, and what ground modules re-export from above.
+
+:data:`ALIASES` is one table of import paths, for 19.09 and for later releases.
 
 ``from ai.backend.client.kernel import Kernel`` and ``import ai.backend.client.func.session`` find modules that are made
 from the table when ``ai.backend.client`` is first imported. They hold nothing: each name is looked up in its home, and
@@ -9,6 +11,10 @@ Modules whose path is the same here (``auth``, ``config``, ``exceptions``, ``hel
 vendor's program rather than of its interface: ``load_balancing`` (never connected to anything; here endpoints are
 chosen by their health, see ``sessions/wire/endpoints.py``), and whatever prints (``cli``, formatters and output
 handlers).
+
+:data:`REEXPORTS` are names of ground modules that live on a higher floor. Users import them from here
+(``from ai.backend.client.auth import Auth``), as with the vendor's client; the modules themselves must not import
+upwards. They resolve on first use.
 """
 
 from __future__ import annotations
@@ -95,6 +101,49 @@ ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 """Old path → home → names, as ``old=new`` where the name differs. A home with a dot in front is one of ours."""
+
+
+REEXPORTS: Final[Mapping[str, Mapping[str, str]]] = {
+    f"{PACKAGE}": {
+        "APIConfig": f"{PACKAGE}.config",
+        "AsyncSession": f"{PACKAGE}.sessions.facade",
+        "BaseSession": f"{PACKAGE}.sessions.facade",
+        "Request": f"{PACKAGE}.request",
+        "Response": f"{PACKAGE}.request",
+        "Session": f"{PACKAGE}.sessions.facade",
+        "get_config": f"{PACKAGE}.config",
+        "set_config": f"{PACKAGE}.config",
+    },
+    f"{PACKAGE}.auth": {"Auth": f"{PACKAGE}.functions.accounts.auth"},
+    f"{PACKAGE}.request": {
+        "SSEContextManager": f"{PACKAGE}.functions.streams.events",
+        "SSEMessage": f"{PACKAGE}.functions.streams.events",
+        "SSEResponse": f"{PACKAGE}.functions.streams.events",
+        "WebSocketContextManager": f"{PACKAGE}.functions.streams.websocket",
+        "WebSocketResponse": f"{PACKAGE}.functions.streams.websocket",
+    },
+}
+"""Ground module → public name → module that defines it."""
+
+
+def resolve(module: str, attribute: str) -> Any:
+    """Find a name that a ground module offers and another module defines; for use in a module's ``__getattr__``.
+
+    Args:
+        module: Full name of the ground module.
+        attribute: The name asked for.
+
+    Returns:
+        The object.
+
+    Raises:
+        AttributeError: The table has no such name.
+    """
+    try:
+        target = REEXPORTS[module][attribute]
+    except KeyError:
+        raise AttributeError(f"module {module!r} has no attribute {attribute!r}") from None
+    return getattr(importlib.import_module(target), attribute)
 
 
 class AliasModule(ModuleType):

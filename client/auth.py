@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, overload
 from urllib.parse import urlsplit
 
-from ai.backend.client._roof import resolve
+from ai.backend.client._aliases import resolve
 from ai.backend.client.exceptions import InvalidArgument
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from requests.structures import CaseInsensitiveDict
 
+from ai.backend.client._aliases import resolve
 from ai.backend.client._checks import check_media_type, check_seconds, plain
 from ai.backend.client._current import current_session
 from ai.backend.client._response import AsyncResponse, FetchContextManager, Response
-from ai.backend.client._roof import resolve
 from ai.backend.client._upload import AttachedFile, checked_file
 from ai.backend.client.exceptions import InvalidArgument, type_of
 from ai.backend.client.versioning import format_api_version, parse_api_version

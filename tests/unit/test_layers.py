@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ai.backend.client._roof import PACKAGE, ROOF
+from ai.backend.client._aliases import PACKAGE, REEXPORTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("client", "actors", "functions", "sessions")
@@ -26,8 +26,8 @@ MAY_IMPORT = {
     "functions": {"client", "actors", "functions"},
     "sessions": {"client", "actors", "functions", "sessions"},
 }
-ROOF_MODULE = "client/session.py"
-"""Names only: it may look up, and nothing of ours but the roof may import it."""
+NAMES_ONLY = "client/session.py"
+"""Names only: it may look up, and nothing of ours may import it."""
 RUNTIME_ONLY = {"gevent", "greenlet", "threading", "_thread", "queue"}
 """Only the runtime (`actors/`) spawns, locks or waits."""
 FORBIDDEN = {
@@ -119,19 +119,19 @@ def module_name(path: Path) -> str:
 
 
 every_module = pytest.mark.parametrize("path", sources(*FOLDERS), ids=relative)
-every_module_below_the_roof = pytest.mark.parametrize(
-    "path", [path for path in sources(*FOLDERS) if relative(path) != ROOF_MODULE], ids=relative
+every_module_below_the_top = pytest.mark.parametrize(
+    "path", [path for path in sources(*FOLDERS) if relative(path) != NAMES_ONLY], ids=relative
 )
 
 
-@every_module_below_the_roof
+@every_module_below_the_top
 def test_imports_only_go_down(path):
     floor = relative(path).split("/")[0]
     for imported in imports(path):
         target = floor_of(imported)
         if target is None or target in MAY_IMPORT[floor]:
             continue
-        allowed = imported.typing_only and imported.name in ROOF.get(module_name(path), {})
+        allowed = imported.typing_only and imported.name in REEXPORTS.get(module_name(path), {})
         assert allowed, f"{relative(path)}:{imported.line} imports {imported.module} from above"
 
 
@@ -194,7 +194,7 @@ def test_names_that_begin_alike_are_a_folder(folder):
 
 
 @every_module
-def test_only_a_module_s_own_names_are_looked_up_on_the_roof(path):
+def test_only_a_module_s_own_names_are_looked_up_on_the_top(path):
     """Inside of its functions that would be an import from above which nobody sees."""
     tree = ast.parse(path.read_text("utf-8"))
     allowed = {
@@ -208,8 +208,8 @@ def test_only_a_module_s_own_names_are_looked_up_on_the_roof(path):
             assert id(node) in allowed, f"{relative(path)}:{node.lineno}"
 
 
-@every_module_below_the_roof
-def test_nothing_of_ours_imports_the_roof(path):
+@every_module_below_the_top
+def test_nothing_of_ours_imports_the_top(path):
     for imported in imports(path):
         assert f"{imported.module}.{imported.name}".rstrip(".") != f"{PACKAGE}.session", (
             f"{relative(path)}:{imported.line}"
@@ -244,22 +244,22 @@ def test_no_folder_is_importable_by_its_bare_name_in_the_tests():
     assert [name for name in FOLDERS if name in sys.modules] == []
 
 
-def test_the_roof_holds_names_only():
-    tree = ast.parse((ROOT / ROOF_MODULE).read_text("utf-8"))
+def test_the_top_holds_names_only():
+    tree = ast.parse((ROOT / NAMES_ONLY).read_text("utf-8"))
     for node in tree.body:
         names_only = isinstance(node, ast.Import | ast.ImportFrom | ast.Expr | ast.If)
         names_only = names_only or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
         names_only = names_only or (isinstance(node, ast.FunctionDef) and node.name in ("__getattr__", "__dir__"))
-        assert names_only, f"{ROOF_MODULE}:{node.lineno}: {ast.unparse(node)[:60]}"
+        assert names_only, f"{NAMES_ONLY}:{node.lineno}: {ast.unparse(node)[:60]}"
 
 
-@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in ROOF.items() for name in names])
-def test_every_name_of_the_roof_resolves(module, name):
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in REEXPORTS.items() for name in names])
+def test_every_name_of_the_top_resolves(module, name):
     found = getattr(importlib.import_module(module), name)
-    assert found is getattr(importlib.import_module(ROOF[module][name]), name)
+    assert found is getattr(importlib.import_module(REEXPORTS[module][name]), name)
 
 
-@pytest.mark.parametrize("module", list(ROOF))
+@pytest.mark.parametrize("module", list(REEXPORTS))
 def test_a_name_that_is_not_in_the_table_is_an_attribute_error(module):
     with pytest.raises(AttributeError, match="NoSuchName"):
         importlib.import_module(module).NoSuchName  # noqa: B018  # it raises
@@ -277,7 +277,7 @@ def ours(loaded: set[str], folder: str) -> list[str]:
 
 
 def test_importing_the_ground_floor_loads_nothing_above_it():
-    ground = [module_name(path) for path in sources("client") if relative(path) != ROOF_MODULE]
+    ground = [module_name(path) for path in sources("client") if relative(path) != NAMES_ONLY]
     loaded = loaded_by(*ground)
     assert [ours(loaded, folder) for folder in ("actors", "functions", "sessions")] == [[], [], []]
     assert loaded & {"gevent", "pykka"} == set()

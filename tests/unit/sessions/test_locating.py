@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ai.backend.client.actors.call import Call, Offload, Options
+from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.originals import monotonic
+from ai.backend.client.actors.steps import Offload
 from ai.backend.client.exceptions import DeadlineExceeded, NeverSent
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.locating import crash_error, for_another_caller, locate, locate_call

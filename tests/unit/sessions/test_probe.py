@@ -9,7 +9,9 @@ import pytest
 from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import APIVersionWarning, BackendAPIError, NeverSent
+from ai.backend.client.functions.toolkit.generations import Generation
 from ai.backend.client.sessions.probe import Probe
+from ai.backend.client.versioning import Release
 
 CONFIGURED = (7, "20230615")
 
@@ -32,7 +34,8 @@ def test_the_first_call_starts_one_probe_with_the_session_s_own_limits(probe):
     assert probe.call is started
     assert started.options == Options(3.0, 60.0, 2)
     assert probe.hold_back(second) is None
-    assert probe.ended({"version": "v6.20220615"}, None) == ((6, "20220615"), None, True, [first, second])
+    spoken = Generation((6, "20220615"), Release(22, 9))
+    assert probe.ended({"version": "v6.20220615"}, None) == (spoken, None, True, [first, second])
 
 
 def test_a_call_that_was_given_up_waits_no_longer(probe):
@@ -62,7 +65,7 @@ def test_an_answer_without_a_version_falls_back_to_the_configured_one_and_warns(
     probe.hold_back(waiting())
     with pytest.warns(APIVersionWarning):
         outcome = probe.ended(answer, error)
-    assert outcome[:3] == (CONFIGURED, None, False)
+    assert outcome[:3] == (Generation.of(CONFIGURED), None, False)
 
 
 def test_where_warnings_are_errors_the_calls_get_that_error(probe):
@@ -70,5 +73,5 @@ def test_where_warnings_are_errors_the_calls_get_that_error(probe):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         outcome = probe.ended({}, None)
-    assert outcome.version is None
+    assert outcome.generation is None
     assert isinstance(outcome.error, APIVersionWarning)

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from ai.backend.client.actors import listener as module
+from ai.backend.client.actors.net import listener as module
 from ai.backend.client.actors.net import sockets
 from ai.backend.client.actors.net.listener import Listener
 

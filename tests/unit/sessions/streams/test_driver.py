@@ -48,6 +48,7 @@ def test_an_illegal_move_raises(stream, here, there):
 
 def test_what_comes_after_the_end_is_without_effect(stream, hub):
     stream._state = State.ENDED
+    stream.is_over = True
     stream.error = first = ValueError("first")
     for event in (stream._close, stream._drop, stream._has_opened, lambda: stream.abort(ValueError("second"))):
         event()
