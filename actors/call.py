@@ -48,8 +48,8 @@ class Owner(Protocol):
     waiters: WaiterPool | None
     unremarkable: tuple[type[BaseException], ...]
 
-    def abandon(self, call: Call) -> None:
-        """The call's future was cancelled: give up what is under way."""
+    def abandon(self, call: Call, if_unsent: bool = False) -> None:
+        """The call's future was cancelled: give up what is under way, or only what was not sent yet."""
 
     def run_callbacks(self, function: Callable[[], object]) -> None:
         """Run done-callbacks where users' code belongs."""
@@ -137,6 +137,10 @@ class Call:
     def abandon(self) -> None:
         """The future was cancelled: give up what is under way. Any thread."""
         self.owner.abandon(self)
+
+    def abandon_unsent(self) -> None:
+        """Give the call up if nothing of it has been sent. Any thread; the hub decides."""
+        self.owner.abandon(self, if_unsent=True)
 
     def is_orphan(self) -> bool:
         """Whether this process was forked from the one that accepted the call; then the call is over here."""

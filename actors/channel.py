@@ -88,7 +88,7 @@ def stream_future(owner: Owner, withdraw: Callable[[], object], call: Call | Non
 
 
 def following(inner: CallFuture[T], withdraw: Callable[[], object]) -> CallFuture[T]:
-    """A future with the outcome of another, whose call goes on when this one is cancelled.
+    """A future with the outcome of another, whose call goes on when this one is cancelled, if something of it was sent.
 
     Args:
         inner: The other one.
@@ -97,7 +97,12 @@ def following(inner: CallFuture[T], withdraw: Callable[[], object]) -> CallFutur
     call = inner._call
     if call is None:  # it has ended already
         return inner
-    outer: CallFuture[T] = stream_future(call.owner, withdraw, call)
+
+    def give_up() -> None:
+        withdraw()
+        call.abandon_unsent()
+
+    outer: CallFuture[T] = stream_future(call.owner, give_up, call)
 
     def settled() -> None:
         if inner.cancelled():

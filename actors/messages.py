@@ -72,9 +72,15 @@ class Crashed(NamedTuple):
 
 
 class Cancel(NamedTuple):
-    """Future → supervisor: the caller gave the call up."""
+    """Future → supervisor: the caller gave the call up.
+
+    Attributes:
+        call: The call.
+        if_unsent: Only if nothing of it has been sent; otherwise it goes on.
+    """
 
     call: Call
+    if_unsent: bool = False
 
 
 class PoisonPill:

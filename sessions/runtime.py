@@ -121,9 +121,9 @@ class Runtime:
             raise SessionClosed("the session was closed while the call waited for its turn")
         raise DeadlineExceeded(f"{self._config.in_flight} calls stayed in flight for {call.options.deadline} s")
 
-    def abandon(self, call: Call) -> None:
+    def abandon(self, call: Call, if_unsent: bool = False) -> None:
         """Part of a call's owner: its future was cancelled."""
-        self._put(Cancel(call))
+        self._put(Cancel(call, if_unsent))
 
     def disown(self, call: Call) -> bool:
         """Part of a call's owner: in a forked child, end a future that nobody would ever settle.

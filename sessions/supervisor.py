@@ -131,7 +131,7 @@ class Supervisor(TurnActor):
         elif kind is Invoke:
             self._invoke(message)
         elif kind is Cancel:
-            self._give_up(message.call)
+            self._cancel(message.call, message.if_unsent)
         elif kind is Gathered:
             self._child_ended(message)
         elif kind is Crashed:
@@ -140,6 +140,12 @@ class Supervisor(TurnActor):
             self._close(message.timeout)
         elif kind is Ended:
             self._actor_ended(message.actor, message.unread)
+
+    def _cancel(self, call: Call, if_unsent: bool) -> None:
+        if not if_unsent:
+            self._give_up(call)
+        elif call.sent_to is None:  # asked on the hub, where lanes send: nothing can leave meanwhile
+            call.future.cancel()
 
     def _invoke(self, message: Invoke) -> None:
         call = message.call

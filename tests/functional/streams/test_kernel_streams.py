@@ -394,17 +394,50 @@ def test_ctrl_c_interrupts_a_run_although_its_session_is_closed_next(server, pat
     assert manager.interrupts == 1
 
 
-def test_a_run_cancelled_while_it_queues_is_never_sent(server, make_config):
-    server.script(Executing())
-    with Session(config=make_config(server, in_flight=1, lanes=1)) as session:
-        first = session.Kernel("x").run.submit("code")
-        until(lambda: len(server.requests) >= 1, "the first runs")
-        with ThreadPoolExecutor() as pool:
-            second = pool.submit(session.Kernel("y").run.submit, "code")
-            time.sleep(0.2)
-            first.cancel()
-            second.result(10).cancel()
-        until(lambda: any("interrupt" in request.target for request in server.requests), "the first is interrupted")
+def test_a_run_cancelled_while_it_waits_for_a_connection_is_never_sent(runtime, server, make_config):
+    cancel_while_it_queues(runtime, server, make_config(server, lanes=1), lambda call: call.step is not None)
+
+
+@pytest.mark.parametrize("runtime", ["asyncio"], indirect=True)
+def test_a_run_cancelled_while_it_waits_for_its_turn_is_never_sent(runtime, server, make_config):
+    """With the supervisor: threads and greenlets wait for their turn before there is a future to cancel."""
+    cancel_while_it_queues(runtime, server, make_config(server, in_flight=1), lambda call: True)
+
+
+def cancel_while_it_queues(runtime, server, config, is_there):
+    """The call before it is held by the server meanwhile."""
+    release = threading.Event()
+
+    def held(connection: Connection, request: RawRequest) -> bool | None:
+        release.wait(20)
+        return reply({"name": "x"})(connection, request)
+
+    executing = Executing()
+    server.script(route(x=held, y=executing, interrupt=executing, z=reply({"name": "z"})))
+    with runtime.session(config) as session:
+        before = session.Kernel("x").get_info.submit()
+        until(lambda: len(server.requests) == 1, "the call before it is held")
+        run = start(runtime, session.Kernel("y").run)
+        call = run._call._call
+        until(lambda: is_there(call), "it queues")
+        assert run.cancel()
+        until(lambda: call.ended, "the hub knows")
+        release.set()
+        assert runtime.wait(before) == {"name": "x"}
+        # Had it been sent, then before this one.
+        assert runtime.wait(start(runtime, session.Kernel("z").get_info)) == {"name": "z"}
+    assert [request.target.rpartition("/")[2] for request in server.requests] == ["x", "z"]
+
+
+def start(runtime, function):
+    """Submit a call where the runtime's callers are: an event loop does not wait for a place, a thread would."""
+    if runtime.name != "asyncio":
+        return function.submit()
+
+    async def submit():
+        return function.submit()
+
+    return runtime.coroutine(submit)
 
 
 # -- terminals --------------------------------------------------------------------------------------------------------
