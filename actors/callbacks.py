@@ -80,7 +80,7 @@ class CallbackWorker:
             try:
                 function()
             except BaseException as error:
-                self._hub.report(error, "a callback failed")
+                self._hub.note(error, "a callback failed")
             del function  # what it holds must not live until the next callback
 
     def emit(self, write: Callable[[], object]) -> None:

@@ -328,8 +328,7 @@ class CallFuture(concurrent.futures.Future[T]):
             self.cancel()
             raise
         finally:
-            if self._state == PENDING:
-                self._forget(waiting.wake)
+            self._forget(waiting.wake)  # a failed future may outlive its session: it must not hold a descriptor
             if pool is not None:
                 pool.give(waiting)
 

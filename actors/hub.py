@@ -345,12 +345,16 @@ class Hub:
                 self.report(error, f"an item of the hub failed: {item!r}")
 
     def report(self, error: BaseException, text: str) -> None:
-        """Log an error that has nowhere else to go.
+        """Log an error of ours that has nowhere else to go.
 
         An interrupt goes on to the main greenlet too; see :meth:`hand_on`.
         """
-        self.emit(lambda: _log.error(text, exc_info=error))
+        self.note(error, text)
         self.hand_on(error)
+
+    def note(self, error: BaseException, text: str) -> None:
+        """Log an error that has nowhere else to go, an interrupt too: of users' code, which raises what it likes."""
+        self.emit(lambda: _log.error(text, exc_info=error))
 
     def hand_on(self, error: BaseException) -> None:
         """Ctrl-C hit code of ours, on a hub of the caller's: raise it in the main greenlet, before anything else."""

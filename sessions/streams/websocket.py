@@ -142,7 +142,13 @@ class SocketDriver(StreamDriver[WSMessage]):
             if not isinstance(error, BackendError):  # the session is closing; Streams.begin_shutdown came before
                 raise
         else:
-            call.on_settled(lambda: over.settle(None, None))
+
+            def ended() -> None:
+                if not call.cancelled():
+                    call.exception(0)  # looked at, so that nobody is warned: the stream ends all the same
+                over.settle(None, None)
+
+            call.on_settled(ended)
             self._hub.call(lambda: self._limit_shutdown(call))
         return over
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from ai.backend.client.exceptions import BackendAPIError, DeadlineExceeded
 from ai.backend.client.session import Session
 from support.asking import ask, is_answer, submit
 from support.recipes import Probe
@@ -111,6 +112,9 @@ def test_callbacks_run_for_errors_and_cancellations(runtime, echo, make_config, 
         futures[1].cancel()
         assert all(one.event.wait(LIMIT) for one in seen)
     assert [one.future for one in seen] == futures
+    assert isinstance(futures[0].exception(0), BackendAPIError)
+    assert futures[1].cancelled()
+    assert isinstance(futures[2].exception(0), DeadlineExceeded)
 
 
 def test_a_callback_added_late_runs_at_once(runtime, echo, make_config, unique):

@@ -165,9 +165,10 @@ class LocalKernel:
         return src
 
     async def list_files(self, path):
+        base = self.resolve(path)
         files, errors = [], ""
         try:
-            for entry in os.scandir(self.resolve(path)):
+            for entry in os.scandir(base):
                 st = entry.stat(follow_symlinks=False)
                 files.append(
                     {
