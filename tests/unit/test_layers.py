@@ -40,7 +40,7 @@ REST = "*"
 """Every room of a package that is not named."""
 ROOMS = {
     "functions": (
-        ("base", "current"),
+        ("base",),
         ("toolkit", "streams"),
         ("server",),
         ("transfer",),
