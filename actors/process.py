@@ -14,7 +14,7 @@ from ai.backend.client.actors.originals import monotonic
 if TYPE_CHECKING:
     from ai.backend.client.actors.hub import Hub
 
-EXIT_LIMIT = 2.0
+EXIT_LIMIT = 5.0
 """Seconds that the interpreter's exit waits for live hubs. Exits while callers are busy crashed without it."""
 
 _log = logging.getLogger("ai.backend.client.actors.process")

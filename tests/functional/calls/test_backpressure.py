@@ -44,11 +44,21 @@ def test_submit_waits_for_its_turn_too(runtime, echo, make_config, unique):
 
 @pytest.mark.parametrize("runtime", [name for name in available() if name not in ("asyncio", "thread")], indirect=True)
 def test_only_the_waiting_greenlet_waits(runtime, echo, make_config, unique):
-    names = [unique("d200") for _ in range(6)]
-    with runtime.session(make_config(echo, in_flight=2)) as session:
-        ticks, outcomes = runtime.ticks([partial(ask, session, name) for name in names])
-    assert wrong(names, outcomes) == []
-    assert ticks.ratio >= 0.9
+    keeps_ticking(runtime, make_config(echo, in_flight=2), lambda: [unique("d200") for _ in range(6)])
+
+
+def keeps_ticking(runtime, config, make_names):
+    """A ticker beside the calls keeps what it keeps alone, in the same moment."""
+    measured = []
+    with runtime.session(config) as session:
+        for _ in range(5):  # other work on the machine only ever makes it worse: one good measurement is proof
+            names, alone = make_names(), runtime.idle_share()
+            ticks, outcomes = runtime.ticks([partial(ask, session, name) for name in names])
+            assert wrong(names, outcomes) == []
+            if ticks.ratio >= 0.9 * alone:
+                return
+            measured.append((ticks.ratio, alone))
+    pytest.fail(f"kept too few ticks: {measured}")
 
 
 def test_a_full_session_refuses_when_configured_so(runtime, echo, make_config, unique):
@@ -113,11 +123,7 @@ def test_a_running_loop_never_waits_its_calls_queue(runtime, echo, make_config, 
 
 @pytest.mark.parametrize("runtime", ["asyncio"] if "asyncio" in available() else [], indirect=True)
 def test_tickers_tick_while_a_full_session_queues(runtime, echo, make_config, unique):
-    names = [unique("d100") for _ in range(20)]
-    with runtime.session(make_config(echo, in_flight=4)) as session:
-        ticks, outcomes = runtime.ticks([partial(ask, session, name) for name in names])
-    assert wrong(names, outcomes) == []
-    assert ticks.ratio >= 0.9
+    keeps_ticking(runtime, make_config(echo, in_flight=4), lambda: [unique("d100") for _ in range(20)])
 
 
 def test_a_callback_never_waits(echo, make_config, unique):

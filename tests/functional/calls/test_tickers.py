@@ -11,9 +11,11 @@ from support.runtimes.calling import available
 
 CALLS = 100
 SERVER_DELAY = "d500"
-LIMIT = 0.8
+LIMIT = CALLS * 0.5 / 10
+"""Seconds: a tenth of what the calls take one after the other."""
 SHARE = 0.9
-ATTEMPTS = 3
+"""Of the ticks that a ticker keeps alone, in the same moment."""
+ATTEMPTS = 5
 """Other work on the machine only ever makes it worse: one good measurement is proof."""
 
 
@@ -23,11 +25,12 @@ def test_tickers_keep_ticking_while_calls_run(runtime, echo, make_config, unique
     with runtime.session(make_config(echo)) as session:
         for _ in range(ATTEMPTS):
             names = [unique(SERVER_DELAY) for _ in range(CALLS)]
+            alone = runtime.idle_share()
             ticks, outcomes = runtime.ticks(questions(session, names))
             assert wrong(names, outcomes) == []
-            if ticks.elapsed < LIMIT and ticks.ratio >= SHARE:
+            if ticks.elapsed < LIMIT and ticks.ratio >= SHARE * alone:
                 return
-            measured.append(f"{ticks.ratio:.0%} of the ticks in {ticks.elapsed:.3f} s")
+            measured.append(f"{ticks.ratio:.0%} of the ticks in {ticks.elapsed:.3f} s, alone {alone:.0%}")
     pytest.fail("; ".join(measured))
 
 

@@ -37,6 +37,8 @@ import gevent.monkey
 Thunk = Callable[[], Any]
 TICK = 0.01
 """Seconds between two ticks of a ticker."""
+REST = 0.5
+"""Seconds for which a ticker is watched alone."""
 
 
 def is_patched() -> bool:
@@ -146,6 +148,14 @@ class Runtime(ABC):
     def ticks(self, thunks: Sequence[Thunk]) -> tuple[Ticks, list[Any]]:
         """`outcomes` beside a ticker that shares the callers' thread."""
 
+    def idle_share(self) -> float:
+        """The share of its ticks that a ticker keeps here and now while nobody calls: what others leave it."""
+        ticks, _ = self.ticks([self._rest])
+        return ticks.ratio
+
+    def _rest(self) -> Any:
+        raise NotImplementedError("threads do not wait for each other")
+
     def wait(self, future: Any, timeout: float | None = 10.0) -> Any:
         """Wait for a future as a caller of this runtime does; its value, or its exception raised."""
         return future.result(timeout)
@@ -220,6 +230,9 @@ class AsyncioRuntime(Runtime):
         result: tuple[Ticks, list[Any]] = self.coroutine(both)
         return result
 
+    def _rest(self) -> Any:
+        return asyncio.sleep(REST)
+
     def wait(self, future: Any, timeout: float | None = 10.0) -> Any:
         async def one() -> Any:
             return await asyncio.wait_for(future, timeout)
@@ -273,6 +286,9 @@ class GeventRuntime(Runtime):
         found = self.outcomes(thunks)
         greenlet.kill()
         return ticks, found
+
+    def _rest(self) -> Any:
+        gevent.sleep(REST)
 
 
 class GeventFutureRuntime(GeventRuntime):
