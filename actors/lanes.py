@@ -148,13 +148,17 @@ class Lanes:
         if self._all:
             self._reaper = self._hub.later(IDLE_LIMIT, self._reap, ref=False)
 
+    def stop(self) -> None:
+        """Start nothing more: what stands in line is dropped, and a lane whose call is abandoned ends."""
+        self._closed = True
+        self._line.clear()
+
     def close(self) -> None:
         """End every lane, whatever it does."""
         if self._reaper is not None:
             self._reaper.cancel()
             self._reaper = None
-        self._closed = True
-        self._line.clear()
+        self.stop()
         for lane in list(self._all):
             lane.greenlet.throw(Abandoned)
         self._idle.clear()

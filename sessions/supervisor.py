@@ -442,6 +442,7 @@ class Supervisor(TurnActor):
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
+        self.transport.stop()
         for call in self.in_flight:
             self._give_up(call, self._closed_error())
         self.in_flight.close()

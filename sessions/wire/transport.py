@@ -102,6 +102,10 @@ class Transport:
         else:
             self._lanes.abandon(call)
 
+    def stop(self) -> None:
+        """Begin nothing more: every call is about to be abandoned, and lanes must not turn to the next one."""
+        self._lanes.stop()
+
     def close(self) -> None:
         """Close lanes and connections."""
         self._lanes.close()

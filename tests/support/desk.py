@@ -48,6 +48,9 @@ class FakeTransport:
             call.timer.cancel()
             call.timer = None
 
+    def stop(self):
+        pass
+
     def close(self):
         pass
 
