@@ -63,6 +63,9 @@ class StreamCall:
         """The future was cancelled. Any thread."""
         self._withdraw()
 
+    def abandon_unsent(self) -> None:
+        """Nothing to do: a stream that is asked for something goes on, whoever followed it."""
+
     def is_orphan(self) -> bool:
         """Whether this process was forked from the one that the stream lives in; then the future is over here."""
         return self.owner.pid != os.getpid() and self.owner.disown(self)  # type: ignore[arg-type]  # all it needs is here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -193,13 +194,17 @@ def test_a_second_answer_is_never_the_answer_to_the_next_call(session, server):
 def test_an_answer_that_arrives_before_its_question_is_not_taken(session, server):
     """The stray answer comes while the connection is idle."""
 
+    strayed = threading.Event()
+
     def late_stray(connection, request):
         connection.send(message({"name": "one"}))
         connection.send(message({"name": "stray"}))
+        strayed.set()
         return True
 
     server.script(late_stray, reply({"name": "two"}))
     assert get(session, "kernel-one") == {"name": "one"}
+    assert strayed.wait(10)
     assert get(session, "kernel-two") == {"name": "two"}
 
 
