@@ -185,6 +185,12 @@ class Handler(BaseHTTPRequestHandler):
         found: dict[str, Any] = json.loads(self.read_all()) if self.left else self.query
         return found
 
+    def end_headers(self) -> None:
+        """A client that is not told that the connection ends may send its next request on it."""
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        super().end_headers()
+
     def answer(self, status: int, value: Any = None, headers: dict[str, str] | None = None) -> None:
         body = b"" if value is None else value if isinstance(value, bytes) else json.dumps(value).encode()
         self.entry["status"] = status
