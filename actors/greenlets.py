@@ -10,7 +10,7 @@ from typing import Any
 
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.hub import Hub
-from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.offload import Abandoned
 
 
 class HubGreenlet:

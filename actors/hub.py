@@ -127,7 +127,7 @@ class Hub:
         self._settling: object = object()
         self._settling_rung_for: object = None
         self.timers: set[Timer] = set()
-        self._native = NativeThreads(self)
+        self.native = NativeThreads(self)
         self._ending = False
         self._failure: BaseException | None = None  # of the start
         self._gone = allocate_lock()
@@ -198,6 +198,7 @@ class Hub:
             self._flush()
 
     def _finish(self) -> None:
+        self.native.let_commit()
         try:
             self.last_words()
         except BaseException as error:
@@ -416,7 +417,7 @@ class Hub:
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function in a native thread and wait for it, from a lane: see :class:`NativeThreads`."""
-        return self._native.run(function, *args)
+        return self.native.run(function, *args)
 
 
 def _nothing() -> None:

@@ -13,13 +13,10 @@ from typing import Any
 
 from ai.backend.client.actors.call import Call
 from ai.backend.client.actors.hub import Hub, Timer
+from ai.backend.client.actors.offload import Abandoned
 
 IDLE_LIMIT = 30.0
 """Seconds after which a lane that had nothing to do ends."""
-
-
-class Abandoned(BaseException):
-    """Thrown into a lane whose call has ended. Not an ``Exception``, so that no library on the way swallows it."""
 
 
 class Interrupted(RuntimeError):

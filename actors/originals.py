@@ -15,13 +15,13 @@ from typing import Any
 import gevent.monkey
 
 __all__ = [
-    "Empty", "SimpleQueue", "allocate_lock", "get_ident", "getaddrinfo", "monotonic", "reentrant_lock",
-    "rest_clock",    "start_new_thread", "thread_sleep",
+    "Empty", "SimpleQueue", "ThreadLocal", "allocate_lock", "get_ident", "getaddrinfo", "monotonic", "reentrant_lock",
+    "rest_clock", "start_new_thread", "thread_sleep",
 ]  # fmt: skip
 
 get_ident: Callable[[], int]
-get_ident, allocate_lock, reentrant_lock, start_new_thread = gevent.monkey.get_original(
-    "_thread", ["get_ident", "allocate_lock", "RLock", "start_new_thread"]
+get_ident, allocate_lock, reentrant_lock, start_new_thread, ThreadLocal = gevent.monkey.get_original(
+    "_thread", ["get_ident", "allocate_lock", "RLock", "start_new_thread", "_local"]
 )
 monotonic: Callable[[], float] = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 """For all that measures and limits time. freezegun puts its own function in the place of ``time.monotonic``, wherever a

@@ -16,7 +16,7 @@ from typing import Any
 import greenlet
 
 from ai.backend.client.actors.hub import Hub
-from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.offload import Abandoned, begin
 from ai.backend.client.actors.originals import allocate_lock, start_new_thread
 
 LOOK_AROUND = 30.0
@@ -33,7 +33,7 @@ class Pipe:
     """
 
     def __init__(self, hub: Hub, limit: int) -> None:
-        self._hub = hub
+        self.hub = hub
         self._limit = limit
         self._pieces: collections.deque[bytes] = collections.deque()
         # Each is written by one side only.
@@ -46,6 +46,11 @@ class Pipe:
         self._ended = False  # the thread's function has
         self._value: Any = None
         self._error: BaseException | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the lane is still at its end."""
+        return not self._abandoned
 
     @property
     def _is_full(self) -> bool:
@@ -67,7 +72,7 @@ class Pipe:
             self._lane = greenlet.getcurrent()
             try:
                 if not ready():  # the thread may have acted before it could see the lane
-                    self._hub.park()
+                    self.hub.park()
             finally:
                 self._lane = None
 
@@ -80,6 +85,7 @@ class Pipe:
         start_new_thread(self._run, (function, args))
 
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        begin(self)
         try:
             self._value = function(*args)
         except BaseException as error:
@@ -90,17 +96,17 @@ class Pipe:
 
     def _wake(self) -> None:
         if self._lane is not None:
-            self._hub.call(self._resume)
+            self.hub.call(self._resume)
 
     def _resume(self) -> None:
         """On the hub, perhaps later than the lane's own look."""
         lane = self._lane
-        if lane is not None and not self._hub.stopped:
+        if lane is not None and not self.hub.stopped:
             lane.switch()
 
     def _sleep(self) -> None:
         """Until the lane has news."""
-        if not self._news.acquire(True, LOOK_AROUND) and self._hub.stopped:
+        if not self._news.acquire(True, LOOK_AROUND) and self.hub.stopped:
             self._abandoned = True
         if self._abandoned:
             raise Abandoned

@@ -2,9 +2,9 @@
 
 Runs in a worker thread (:class:`~ai.backend.client.functions.base.Offload`), since it touches the disk.
 
-An archive is accepted whole or not at all. Members are checked one by one and unpacked into a directory of their own
-*inside* the destination; only when all of them are there, they are moved to their places. A refused archive so leaves
-nothing behind.
+An archive is accepted whole or not at all. Its members are checked one by one, before the first is unpacked, into a
+directory of their own *inside* the destination; only when all of them are there, they are moved to their places. A
+refused archive so leaves nothing behind, and a download that is cancelled moves nothing more.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from email.parser import BytesHeaderParser
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
+from ai.backend.client.actors.offload import check_wanted, commit
 from ai.backend.client.exceptions import BackendClientError, InvalidReply
 
 MAX_MEMBERS = 65_536
@@ -94,8 +95,12 @@ def unpack_reply(content_type: str, body: bytes, count: int, dest: str, status: 
         archives = split_parts(content_type, body)
         if len(archives) != count:
             raise _Refused(f"{len(archives)} archives came, {count} were asked for")
+        budget = _Budget()
+        with _refusing_damage():
+            tars = [_checked(archive, budget) for archive in archives]
         with _made(Path(dest)) as root, _staging(root) as staging:
-            names = _unpack_all(archives, staging)
+            with _refusing_damage():
+                names = [_unpack_member(tar, member, staging) for tar in tars for member in tar.getmembers()]
             _move_into_place(staging, root)
     except _Refused as refusal:
         raise InvalidReply(f"the download was refused: {refusal}", status, body) from None
@@ -148,28 +153,27 @@ def _part_content(part: bytes) -> bytes:
     return content
 
 
-def _unpack_all(archives: list[bytes], staging: Path) -> list[str]:
-    budget = _Budget()
-    names: list[str] = []
-    for archive in archives:
-        try:
-            # "r:" takes plain tar only: a compressed one could grow without limit while its headers are looked for.
-            with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
-                names += [_unpack_member(tar, member, staging, budget) for member in _members(tar)]
-        except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
-            raise _Refused(f"not a usable tar archive: {error}") from None
-    return names
+@contextmanager
+def _refusing_damage() -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
+        raise _Refused(f"not a usable tar archive: {error}") from None
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    # One by one, so that the checks (a negative size leads to an endless loop) come before the next header is looked
-    # for.
+def _checked(archive: bytes, budget: _Budget) -> tarfile.TarFile:
+    # "r:" takes plain tar only: a compressed one could grow without limit while its headers are looked for.
+    tar = tarfile.open(fileobj=io.BytesIO(archive), mode="r:")  # noqa: SIM115  # it holds nothing but memory
+    # One by one, so that the checks (a negative size leads to an endless loop) come before the next header is read.
     while (member := tar.next()) is not None:
-        yield member
+        check_wanted()
+        budget.spend(member)
+        _safe_path(member)
+    return tar
 
 
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path, budget: _Budget) -> str:
-    budget.spend(member)
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path) -> str:
+    check_wanted()
     target = staging / _safe_path(member)
     if _data_filter is not None:
         _data_filter(member, str(staging))
@@ -239,6 +243,7 @@ def _staging(root: Path) -> Iterator[Path]:
 def _move_into_place(staging: Path, root: Path) -> None:
     entries = list(_entries(staging))
     for entry in entries:  # refuse before the first change
+        check_wanted()
         target = root / entry.path
         if not os.path.lexists(target):
             continue
@@ -248,10 +253,11 @@ def _move_into_place(staging: Path, root: Path) -> None:
             raise _Refused(f"{str(entry.path)!r} is a file, but the destination has a directory of that name")
     for entry in entries:
         target = root / entry.path
-        if not entry.is_directory:
-            (staging / entry.path).replace(target)
-        elif not os.path.lexists(target):
-            target.mkdir()
+        with commit():
+            if not entry.is_directory:
+                (staging / entry.path).replace(target)
+            elif not os.path.lexists(target):
+                target.mkdir()
 
 
 def _entries(staging: Path) -> Iterator[_Entry]:

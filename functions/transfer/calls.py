@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from ai.backend.client.actors.offload import commit
 from ai.backend.client.exceptions import BackendAPIError, BackendError
 from ai.backend.client.functions.base import Gather, Offload, Recipe
 from ai.backend.client.functions.transfer import form
@@ -178,7 +179,8 @@ def _part(context: TransferContext, what: Download, path: str) -> PartialFile:
 
 def _make_directories(paths: list[Path]) -> None:
     for path in paths:
-        path.mkdir(parents=True, exist_ok=True)
+        with commit():
+            path.mkdir(parents=True, exist_ok=True)
 
 
 # -- both -------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from ai.backend.client.actors.offload import commit
 from ai.backend.client.actors.originals import monotonic, thread_sleep
 from ai.backend.client.exceptions import InvalidReply, TargetExists, TransferError
 from ai.backend.client.functions.transfer.private_files import read_private, write_private
@@ -276,8 +277,9 @@ class PartialFile:
             if size != self.total:
                 raise TransferError(self.target, f"has {size} bytes instead of {self.total}")
             self.check_target(overwrite)
-            if overwrite or not self._link():
-                self._path.replace(self.target)
+            with commit():
+                if overwrite or not self._link():
+                    self._path.replace(self.target)
             self._forget_note()
 
     def _link(self) -> bool:

@@ -35,7 +35,7 @@ from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.channel import Channel, stream_future
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
-from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.offload import Abandoned
 from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import ActorCrashed, BackendError, InvalidReply, SessionClosed, StreamClosed
 from ai.backend.client.functions.streams.stream import StreamSpec

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.actors.hub import Hub
-from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.offload import Abandoned
 
 H = TypeVar("H")
 

@@ -9,9 +9,9 @@ from ai.backend.client import log
 from ai.backend.client.actors.call import Options
 from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.actors.hub import Timer
-from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.actors.net.listener import Listener
 from ai.backend.client.actors.net.sockets import HubSocket
+from ai.backend.client.actors.offload import Abandoned
 from ai.backend.client.actors.originals import monotonic
 from ai.backend.client.exceptions import BackendError, InvalidArgument, StreamClosed
 from ai.backend.client.functions.streams.tunnel import TunnelSpec

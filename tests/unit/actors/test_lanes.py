@@ -5,7 +5,8 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from ai.backend.client.actors.lanes import IDLE_LIMIT, Abandoned, Lanes
+from ai.backend.client.actors.lanes import IDLE_LIMIT, Lanes
+from ai.backend.client.actors.offload import Abandoned
 
 
 class Shop:

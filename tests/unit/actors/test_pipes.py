@@ -8,7 +8,7 @@ import time
 import gevent
 import pytest
 
-from ai.backend.client.actors.lanes import Abandoned
+from ai.backend.client.actors.offload import Abandoned
 from ai.backend.client.actors.pipes import FromThread, ToThread
 from support.waiting import until
 
