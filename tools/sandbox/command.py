@@ -182,6 +182,7 @@ async def serve(options: argparse.Namespace, place: Place) -> None:
             faults=tuple(options.fault),
             exec_timeout=options.exec_timeout,
             rate_limit=options.rate_limit,
+            is_public=options.allow_remote,
         )
     )
     sandbox.kernels = Kernels(sandbox)

@@ -11,11 +11,11 @@ from aiohttp import web
 from ai.backend.client.sandbox import admin, configuration, gaps, managing
 from ai.backend.client.sandbox.accounts import dotfiles, error_logs
 from ai.backend.client.sandbox.accounts import handlers as accounts
-from ai.backend.client.sandbox.core import faults
+from ai.backend.client.sandbox.core import faults, visitors
 from ai.backend.client.sandbox.core.access import Gate
 from ai.backend.client.sandbox.core.problems import Problem, invalid
 from ai.backend.client.sandbox.core.state import ACCEPTED, Sandbox
-from ai.backend.client.sandbox.core.web import MAX_BODY, Call, Handler, Role, Routes, Rule
+from ai.backend.client.sandbox.core.web import MAX_BODY, MAX_UNSIGNED_BODY, Call, Handler, Role, Routes, Rule
 from ai.backend.client.sandbox.folders import files as folder_files
 from ai.backend.client.sandbox.folders import handlers as folders
 from ai.backend.client.sandbox.folders import sharing, storage
@@ -77,6 +77,7 @@ def _guard(sandbox: Sandbox) -> Any:
     async def guard(request: web.Request, handler: HttpHandler) -> web.StreamResponse:
         hits: list[faults.Fault] = []
         try:
+            visitors.check(request, by_any_name=sandbox.settings.is_public)
             if sandbox.settings.faults or faults.HEADER in request.headers:
                 hits = faults.chosen(sandbox.settings.faults, request)
                 early = await faults.before(hits, request)
@@ -129,6 +130,8 @@ def _handler(rule: Rule, sandbox: Sandbox, gate: Gate) -> HttpHandler:
     run: Handler = rule.handler
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if rule.role is Role.ANYBODY:
+            request._client_max_size = MAX_UNSIGNED_BODY  # aiohttp has it for the whole application only
         if not rule.signed:
             return await run(Call(sandbox, request, DEFAULT_VERSION))
         version = request.headers.get("X-BackendAI-Version") or request.headers.get("X-Sorna-Version")

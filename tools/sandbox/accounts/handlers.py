@@ -111,6 +111,10 @@ def with_password(database: Database, domain: str, username: str, password: str)
 
 @routes.add("POST /auth/signup", role=Role.ANYBODY)
 async def sign_up(call: Call) -> web.Response:
+    """Keys that are no good until an administrator makes the user active, as on managers that verify e-mail addresses.
+
+    Otherwise anybody could run code as whoever started the sandbox.
+    """
     given = await call.parameters(
         {
             "domain": Field(text),
@@ -136,6 +140,7 @@ async def sign_up(call: Call) -> web.Response:
                 "password": given["password"],
                 "full_name": given["full_name"],
                 "description": given["description"],
+                "status": "before-verification",
                 "status_info": "user-signup",
             },
             rate_limit=SIGN_UP_RATE_LIMIT,

@@ -68,6 +68,7 @@ class Settings:
         faults: What goes wrong, and how often.
         exec_timeout: Seconds after which a run ends in ``exec-timeout``; 0 means never.
         rate_limit: Calls per 15 minutes and key.
+        is_public: Whether other machines may come.
     """
 
     api: str
@@ -76,6 +77,7 @@ class Settings:
     faults: tuple[Fault, ...] = ()
     exec_timeout: float = 0.0
     rate_limit: int = 30000
+    is_public: bool = False
 
 
 @dataclass

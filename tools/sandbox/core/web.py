@@ -18,10 +18,10 @@ from ai.backend.client.sandbox.core.state import Sandbox
 
 NO_CONTENT: Final = 204
 MAX_BODY: Final = 64 * 2**20
+MAX_UNSIGNED_BODY: Final = 2**16
+"""Bytes, of a request that anybody may send."""
 MAX_DEPTH: Final = 500
 """Objects and lists inside each other. What each version of Python bears by itself differs, and is not met evenly."""
-
-"""Bytes of a request's body that are read at once; uploads are read in pieces."""
 
 PIECE: Final = 2**18
 """Bytes that are read or sent at once."""

@@ -34,6 +34,7 @@ from ai.backend.client.sandbox.core.state import V4, V7, V9, Sandbox
 from ai.backend.client.sandbox.core.web import Call, answer
 from ai.backend.client.sandbox.graphql import fields, mutations, queries
 from ai.backend.client.sandbox.graphql.context import Context
+from ai.backend.client.sandbox.graphql.limits import MAX_LENGTH, too_large
 
 SCHEMAS: Final = {V4: "schema-19.09.graphql", V7: "schema-23.09.graphql", V9: "schema-26.9.graphql"}
 FROZEN: Final = "The server is frozen due to maintenance. Please try again later."
@@ -101,11 +102,13 @@ async def _executed(call: Call) -> ExecutionResult:
 @functools.lru_cache(MAX_DOCUMENTS)
 def _document(api: str, query: str) -> DocumentNode | list[GraphQLError]:
     """A query that can be run, or what is wrong with it. Programs send the same few, and reading one is slow."""
+    if len(query) > MAX_LENGTH:
+        return [GraphQLError(f"the query is longer than {MAX_LENGTH} characters")]
     try:
         document = parse(query)
     except GraphQLError as error:
         return [error]
-    return validate(schema_of(api), document) or document
+    return too_large(document) or validate(schema_of(api), document) or document
 
 
 def _refused(sandbox: Sandbox, operation: OperationDefinitionNode) -> GraphQLError | None:
