@@ -142,6 +142,8 @@ class APIConfig:
             :class:`~ai.backend.client.exceptions.Overloaded`.
         retries: How often a failed request is sent again, at most. Default 2. Not counted: passing over an endpoint
             that cannot be reached, and replacing, once, a connection that the server had given up.
+        decoded_limit: Bytes that the body of an answer may have which comes compressed, although nobody asked for that:
+            a few KB can stand for a GB. Default 64 MiB.
         ca_bundle: PEM file, or folder in OpenSSL's form, with the certificate authorities to trust. By default that of
             ``REQUESTS_CA_BUNDLE``, else ``CURL_CA_BUNDLE``, else None: those of the HTTP library.
         client_cert: PEM file with client certificate and key, or a pair of two files. Default None.
@@ -189,6 +191,7 @@ class APIConfig:
             "streams": 1024,
             "when_full": "wait",
             "retries": 2,
+            "decoded_limit": 64 << 20,
             "storage_proxy_address_map": MappingProxyType({}),
         }
     )
@@ -217,6 +220,7 @@ class APIConfig:
         streams: int | None = None,
         when_full: Literal["wait", "error"] | None = None,
         retries: int | None = None,
+        decoded_limit: int | None = None,
         ca_bundle: str | os.PathLike[str] | None = None,
         client_cert: str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
         proxies: Mapping[str, str | None] | None = None,
@@ -254,6 +258,7 @@ class APIConfig:
         self.streams: Final = _setting("streams", streams, at_least(1))
         self.when_full: Final = _setting("when_full", when_full, one_of("wait", "error"))
         self.retries: Final = _setting("retries", retries, at_least(0))
+        self.decoded_limit: Final = _setting("decoded_limit", decoded_limit, at_least(1))
         self.ca_bundle: Final = _ca_bundle(ca_bundle)
         self.client_cert: Final = check_client_cert(client_cert)
         by_scheme, direct = _proxies(proxies)

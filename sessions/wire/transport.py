@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
+import urllib3.exceptions as u3
 from urllib3.util import Timeout
 
 from ai.backend.client import log
@@ -31,6 +32,7 @@ from ai.backend.client.sessions.locating import locate_call
 from ai.backend.client.sessions.wire.adapter import HubAdapter
 from ai.backend.client.sessions.wire.bodies import Origin, SourceFailed
 from ai.backend.client.sessions.wire.cookies import WebCookies
+from ai.backend.client.sessions.wire.decoding import IDENTITY, codings, decode
 from ai.backend.client.sessions.wire.endpoints import Endpoints
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.sessions.wire.pool import BODY_LIMIT, MalformedAnswer
@@ -251,7 +253,7 @@ class Transport:
         if request.stream is not None and request.stream.expects(raw.status_code):
             opened: Response = request.stream.adopt(raw)
             return opened
-        content = _read_body(raw)
+        content = self._read_body(raw)
         if not request.check_status or 200 <= raw.status_code < 400:
             return Response(raw.status_code, content, raw)
         error = BackendAPIError(raw.status_code, raw.reason or "", content)
@@ -261,9 +263,26 @@ class Transport:
             )
         raise error
 
+    def _read_body(self, raw: requests.Response) -> bytes:
+        if getattr(raw, "_content_consumed", False):
+            return raw.content
+        try:
+            names = codings(raw.headers.get("Content-Encoding", IDENTITY))
+            content = _read_parts(raw)
+        except ValueError as error:  # http.client's arithmetic on odd framing
+            raise MalformedAnswer("its framing is broken") from error
+        if names:
+            decoded, failure = self._hub.offload(outcome, decode, (content, names, self._config.decoded_limit))
+            if failure is not None:
+                raise failure
+            content = decoded
+        raw._content = content  # so that raw_response.content works for users too
+        raw._content_consumed = True  # type: ignore[attr-defined]  # as its own reading does
+        return content
+
     def _read_transfer(self, raw: requests.Response, request: Transfer) -> Response:
         """An answer that is not for a sink."""
-        content = request.without_secrets(_read_body(raw))
+        content = request.without_secrets(self._read_body(raw))
         if request.sink is None and 200 <= raw.status_code < 400:
             return Response(raw.status_code, content, raw)
         raise BackendAPIError(raw.status_code, request.without_secrets(raw.reason or ""), content)
@@ -346,27 +365,19 @@ def _read_streams(files: list[AttachedFile]) -> list[AttachedFile]:
     return read
 
 
-def _read_body(raw: requests.Response) -> bytes:
-    try:
-        return raw.content if getattr(raw, "_content_consumed", False) else _read_parts(raw)
-    except ValueError as error:  # http.client's arithmetic on odd framing
-        raise MalformedAnswer("its framing is broken") from error
-
-
 def _read_parts(raw: requests.Response) -> bytes:
+    """The body as it came. Past ``iter_content``, which decodes without a limit and takes a part for the whole."""
     parts: list[bytes] = []
     size = 0
     try:
-        for part in raw.iter_content(1 << 16):
+        for part in raw.raw.stream(1 << 16, decode_content=False):
             size += len(part)
             if size > BODY_LIMIT:
                 raw.close()
                 raise MalformedAnswer(f"its body is longer than {BODY_LIMIT} bytes")
             parts.append(part)
-    except requests.exceptions.ChunkedEncodingError as error:
+    except u3.ProtocolError as error:
         if "exceeded" in str(error):  # urllib3 has no type of its own for an endless chunk size
             raise MalformedAnswer("a chunk's size has no end") from error
         raise
-    content = b"".join(parts)
-    raw._content = content  # so that raw_response.content works for users too
-    return content
+    return b"".join(parts)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
+import resource
 import threading
+import zlib
 
 import pytest
 
@@ -137,6 +141,88 @@ def test_a_compressed_body_is_decoded(session, server):
 def test_a_body_that_is_not_what_its_encoding_says_is_an_error(session, server, failure):
     server.script(reply(b"not gzip", headers={"Content-Encoding": "gzip"}))
     failure(lambda: get(session), ProtocolError)
+
+
+def raw_deflate(data):
+    packed = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packed.compress(data) + packed.flush()
+
+
+def two_members(data):
+    return gzip.compress(data[:7]) + gzip.compress(data[7:])
+
+
+CODINGS = {
+    "gzip": ("gzip", gzip.compress),
+    "x-gzip": ("X-GZip", gzip.compress),
+    "gzip of two members": ("gzip", two_members),
+    "deflate": ("deflate", zlib.compress),
+    "raw deflate": ("deflate", raw_deflate),
+    "twice": ("deflate, gzip", lambda data: gzip.compress(zlib.compress(data))),
+}
+FRAMINGS = {
+    "by length": lambda body: {"headers": {"Content-Length": len(body)}},
+    "by chunks": lambda body: {"headers": {"Transfer-Encoding": "chunked"}},
+    "by the end": lambda body: {"headers": {}},
+}
+
+
+def framed(framing, coding, body):
+    """An answer whose framing is whole, whatever its body is."""
+    headers = {"Content-Encoding": coding, **FRAMINGS[framing](body)["headers"]}
+    packed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if framing == "by chunks" else body
+    return raw(head(headers=headers) + packed, keep=framing != "by the end")
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("case", CODINGS)
+def test_every_coding_is_decoded(session, server, case, framing):
+    coding, pack = CODINGS[case]
+    server.script(framed(framing, coding, pack(JSON)), reply(KERNEL))
+    assert get(session) == KERNEL
+    assert get(session) == KERNEL
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("case", CODINGS)
+def test_a_compressed_body_that_was_cut_off_is_not_taken_for_whole(session, server, failure, case, framing):
+    coding, pack = CODINGS[case]
+    body = pack(json.dumps({"name": "kernel", "noise": random.Random(1).randbytes(1000).hex()}).encode())
+    for left in (1, len(body) // 2, len(body) - 1):
+        server.script(framed(framing, coding, body[:left]))
+        error = failure(lambda: get(session), ConnectionLost, ProtocolError)
+        assert getattr(error, "sent", True)
+
+
+def test_an_encoding_that_nobody_asked_for_is_named(session, server, failure):
+    server.script(framed("by length", "br", JSON))
+    assert "'br'" in str(failure(lambda: get(session), ProtocolError))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "gzip, gzip"])
+def test_a_small_body_that_stands_for_a_large_one_is_refused(make_config, server, coding):
+    """Without the memory that it stands for, and without holding up the others."""
+    packed = zlib.compressobj(wbits=zlib.MAX_WBITS if coding == "deflate" else 16 + zlib.MAX_WBITS)
+    body = b"".join(packed.compress(b" " * (1 << 20)) for _ in range(512)) + packed.flush()
+    if coding == "gzip, gzip":
+        body = gzip.compress(body)
+    server.script(framed("by length", coding, body))
+    with Session(config=make_config(server, retries=0)) as session:
+        session.open()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(ProtocolError, match="longer than 67108864 bytes"):
+            get(session)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 160 << 10
+
+
+def test_how_large_it_may_be_can_be_set(make_config, server):
+    large = {"name": "x" * (1 << 20)}
+    with Session(config=make_config(server, retries=0, decoded_limit=1 << 20)) as session:
+        session.open()
+        server.script(gzipped(large), gzipped({"name": "x" * 1000}))
+        with pytest.raises(ProtocolError):
+            get(session)
+        assert get(session) == {"name": "x" * 1000}
 
 
 def test_answers_without_a_body_leave_the_connection_usable(session, server):

@@ -32,6 +32,7 @@ SETTINGS: dict[str, Any] = {
     "connection_timeout": 3,
     "read_timeout": 4.5,
     "deadline": 5,
+    "decoded_limit": 10,
     "lanes": 6,
     "in_flight": 7,
     "streams": 8,
