@@ -79,6 +79,7 @@ class Call:
         quiet: Whether nothing is logged about it: a log's handler made it.
         step: The function actor's: the step of the recipe that is under way.
         attempts: The transport's: how many times the current request was sent so far.
+        may_have_acted: Whether the server may have acted on an attempt of the current request that failed.
         sent_to: Endpoint of the latest attempt.
         lane: The lane that works on it now.
         timer: The back-off or the pause that it waits for.
@@ -94,7 +95,7 @@ class Call:
     OF_THE_MAKER = ("accepted", "actor", "future", "name", "options", "owner", "recipe")
     OF_THE_SUPERVISOR = ("deadline", "ended", "slot")
     OF_THE_FUNCTION_ACTOR = ("step",)
-    OF_THE_TRANSPORT = ("attempts", "lane", "sent_to", "timer")
+    OF_THE_TRANSPORT = ("attempts", "lane", "may_have_acted", "sent_to", "timer")
 
     __slots__ = (*OF_THE_MAKER, *OF_THE_SUPERVISOR, *OF_THE_FUNCTION_ACTOR, *OF_THE_TRANSPORT)
 
@@ -117,6 +118,7 @@ class Call:
         self.step: Any = None
 
         self.attempts = 0
+        self.may_have_acted = False
         self.sent_to: Any = None
         self.lane: Lane | None = None
         self.timer: Timer | None = None

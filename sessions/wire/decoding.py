@@ -7,6 +7,7 @@ GB, and a stream that was cut off looks like a short one unless somebody asks fo
 from __future__ import annotations
 
 import zlib
+
 from ai.backend.client.sessions.wire.pool import MalformedAnswer
 
 _GZIP = 16 + zlib.MAX_WBITS

@@ -109,7 +109,8 @@ def _classify(chain: list[BaseException], proxy: str | None) -> ours.BackendClie
     rule = next(rule for rule in _RULES if any(isinstance(link, rule.kinds) for link in chain))
     text = rule.behind.format(proxy) if rule.behind and proxy is not None else rule.text
     reason = _reason(chain)
-    error = rule.made(text if reason == rule.made.__name__ else f"{text}: {reason}")
+    says_nothing_new = reason.removesuffix("Error") == rule.made.__name__
+    error = rule.made(text if says_nothing_new else f"{text}: {reason}")
     if isinstance(error, ours.ConnectionLost):
         error.stale = Unanswered in rule.kinds
     return error

@@ -125,9 +125,12 @@ class RetryPolicy:
     def _may_repeat(self, request: Request, error: BackendError) -> bool:
         if isinstance(error, DeadlineExceeded) or not may_work_later(error):
             return False
-        # A 429 came before the request was handled: as good as never sent.
-        was_not_handled = isinstance(error, NeverSent | ConnectTimeout) or getattr(error, "status", None) == THROTTLED
-        return was_not_handled or request.idempotent
+        return was_not_handled(error) or request.idempotent
+
+
+def was_not_handled(error: BackendError) -> bool:
+    """Whether the server has done nothing for an attempt: it did not get it, or (429) had no time for it."""
+    return isinstance(error, NeverSent | ConnectTimeout) or getattr(error, "status", None) == THROTTLED
 
 
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?").fullmatch

@@ -21,6 +21,7 @@ from ai.backend.client.config import APIConfig
 from ai.backend.client.exceptions import (
     BackendAPIError,
     BackendError,
+    ConnectionLost,
     ConnectTimeout,
     InvalidArgument,
     InvalidReply,
@@ -37,7 +38,7 @@ from ai.backend.client.sessions.wire.endpoints import Endpoints
 from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.sessions.wire.pool import BODY_LIMIT, MalformedAnswer
 from ai.backend.client.sessions.wire.prepare import PreparedAttempt, Preparer, with_cookies
-from ai.backend.client.sessions.wire.retry import RetryPolicy
+from ai.backend.client.sessions.wire.retry import RetryPolicy, was_not_handled
 from ai.backend.client.sessions.wire.transfers import SinkFailed, outcome, outgoing, stream_to_sink
 from ai.backend.client.transfer import Transfer
 
@@ -87,6 +88,7 @@ class Transport:
     def run(self, call: Call, step: Request | Offload[Any] | Pause) -> None:
         """Do a step of a recipe; its outcome is delivered later."""
         call.attempts = 0
+        call.may_have_acted = False
         if step.__class__ is Pause:
             call.timer = self._hub.later(step.seconds, lambda: self._pause_over(call))
         else:
@@ -305,6 +307,10 @@ class Transport:
         if self._is_heard(logging.INFO):
             verdict = "giving up" if wait is None else f"trying again in {wait:.2f} s"
             self._say(self._log.info, f"attempt failed, {verdict}", call, request, error=type(error).__name__)
+        if not was_not_handled(error):
+            call.may_have_acted = True
+        elif wait is None and call.may_have_acted and isinstance(error, NeverSent | ConnectTimeout):
+            error = _lost_before(error)
         if wait is None:
             locate_call(error, call)
             error.hint = self._hint(error)
@@ -349,6 +355,13 @@ class Transport:
             "endpoint": getattr(call.sent_to, "url", None),
             "attempt": call.attempts,
         }
+
+
+def _lost_before(error: BackendError) -> ConnectionLost:
+    """What a call fails with that the server did not get this time, but may have got before."""
+    lost = ConnectionLost(f"an earlier attempt broke off after it was sent; then: {error.args[0]}")
+    lost.__cause__ = error
+    return lost
 
 
 def _ignore(_: Call) -> None:

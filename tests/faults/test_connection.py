@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 
 import pytest
@@ -61,6 +62,26 @@ def test_refused(make_config, server, failure, call):
     assert error.sent is False
     assert error.attempts == 3
     assert server.requests == []
+
+
+def test_refused_after_an_attempt_that_the_server_got(runtime, make_config, server):
+    """It takes the request, then it is gone: the last attempt was not sent, but the call was."""
+
+    def take_and_vanish(connection, request):
+        threading.Thread(target=server.stop).start()
+        until(lambda: not server._accepting.is_alive(), "nobody listens any more")
+        return False
+
+    server.script(take_and_vanish)
+    with runtime.session(make_config(server, retries=2)) as session:
+        runtime.open(session)
+        error = runtime.outcome(lambda: session.Kernel("kernel").get_info())
+    assert isinstance(error, ConnectionLost)
+    assert error.sent is True
+    assert error.attempts >= 2
+    assert isinstance(error.__cause__, NeverSent)
+    assert "refused" in str(error)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("fault", [close(), reset()], ids=["closed", "reset"])
