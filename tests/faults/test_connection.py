@@ -36,7 +36,7 @@ from support.servers.faults import (
     silence,
     unused_port,
 )
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 DRIP_DEADLINE = 0.3
 DRIP_LATEST = 0.8
@@ -190,7 +190,7 @@ def test_close_while_a_name_is_being_resolved_or_connected(make_config):
         start = time.monotonic()
         session.close(timeout=0)
         assert time.monotonic() - start < 2
-        assert future.exception(2) is not None
+        assert future.exception(LIMIT) is not None
 
 
 def test_the_error_of_a_failed_open_tells_the_endpoint(make_config):

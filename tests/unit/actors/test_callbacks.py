@@ -11,9 +11,7 @@ import pytest
 
 from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.hub import Hub
-from support.waiting import until
-
-LIMIT = 20.0
+from support.waiting import LIMIT, until
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import gevent
 import pytest
 
 from ai.backend.client.actors.hub import Hub
-from support.waiting import until
+from support.waiting import LIMIT, until
 
-LIMIT = 20.0
 THREADS = 4
 ITEMS = 500
 

@@ -10,7 +10,7 @@ import pytest
 
 from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.actors.pipes import FromThread, ToThread
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 PIECES = [bytes([number % 256]) * (number % 7 + 1) for number in range(500)]
 
@@ -92,17 +92,17 @@ def test_a_slow_thread_holds_up_the_lane_and_nobody_else(hub, start_lane, in_lan
 
     def slow(pieces):
         ready.set()
-        go.wait(10)
+        go.wait(LIMIT)
         return sum(map(len, pieces))
 
     running = start_lane(pour, hub, slow, numbers(handed_out))
-    assert ready.wait(10)
+    assert ready.wait(LIMIT)
     until(lambda: len(handed_out) > 1, "the lane has begun")
     for _ in range(100):
         in_lane(lambda: None)  # the hub goes on
     assert sum(map(len, handed_out)) <= 10 + 2 * 7
     go.set()
-    assert running.result(10) == (sum(map(len, PIECES)), None)
+    assert running.result(LIMIT) == (sum(map(len, PIECES)), None)
 
 
 def test_the_thread_sleeps_while_there_is_nothing(hub, in_lane):
@@ -131,7 +131,7 @@ def test_an_abandoned_function_cleans_up_in_its_own_thread(hub, start_lane):
         pipe.abandon()
         return threading.get_native_id()
 
-    lane = start_lane(leave).result(10)
+    lane = start_lane(leave).result(LIMIT)
     until(lambda: cleaned, "the function has ended")
     assert cleaned != [lane]
 
@@ -142,7 +142,7 @@ def test_an_abandoned_function_that_is_busy_is_ended_when_it_next_looks(hub, sta
     def take(pieces):
         next(pieces)
         busy.set()
-        go.wait(10)
+        go.wait(LIMIT)
         try:
             list(pieces)
         except BaseException as error:
@@ -156,8 +156,8 @@ def test_an_abandoned_function_that_is_busy_is_ended_when_it_next_looks(hub, sta
         pipes[0].start(take)
         pipes[0].put(b"x")
 
-    start_lane(begin).result(10)
-    assert busy.wait(10)
+    start_lane(begin).result(LIMIT)
+    assert busy.wait(LIMIT)
     pipes[0].abandon()
     assert ended == []
     go.set()
@@ -173,7 +173,7 @@ def test_a_lane_that_is_thrown_out_of_its_wait_is_not_resumed(hub, start_lane, o
 
         lanes.append(greenlet.getcurrent())
         pipe = ToThread(hub, 1)
-        pipe.start(lambda pieces: go.wait(10))
+        pipe.start(lambda pieces: go.wait(LIMIT))
         try:
             pipe.put(b"x")
             pipe.put(b"y")
@@ -190,7 +190,7 @@ def test_a_lane_that_is_thrown_out_of_its_wait_is_not_resumed(hub, start_lane, o
     time.sleep(0.1)
     assert not running.done()
     on_hub(lanes[0].switch)
-    assert running.result(10) == "resumed"
+    assert running.result(LIMIT) == "resumed"
 
 
 # -- from the thread --------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_the_generator_does_not_run_ahead(hub, start_lane):
     time.sleep(0.1)
     assert sum(map(len, produced)) <= 10 + 3 * 7
     go.set()
-    running.result(10)
+    running.result(LIMIT)
     assert produced == PIECES
 
 
@@ -280,7 +280,7 @@ def test_many_pipes_at_once_keep_to_themselves(hub, start_lane):
         return pipe.finish()
 
     running = [start_lane(copy, number) for number in range(30)]
-    assert [lane.result(20) for lane in running] == [(b"%d," % number * 200, None) for number in range(30)]
+    assert [lane.result(LIMIT) for lane in running] == [(b"%d," % number * 200, None) for number in range(30)]
 
 
 def test_a_hub_that_ended_ends_the_thread(monkeypatch):
@@ -302,5 +302,5 @@ def test_a_hub_that_ended_ends_the_thread(monkeypatch):
     pipe = ToThread(hub, 10)
     pipe.start(take)
     hub.stop()
-    assert hub.join(10)
+    assert hub.join(LIMIT)
     until(lambda: ended == [Abandoned], "the thread has ended")

@@ -18,9 +18,8 @@ from ai.backend.client.sessions.wire.prepare import Preparer
 from ai.backend.client.sessions.wire.transfers import SinkFailed, outgoing, stream_to_sink
 from ai.backend.client.transfer import Transfer
 from support.servers.faults import head, raw, reply, silence
-from support.waiting import until
+from support.waiting import LIMIT, until
 
-LIMIT = 20.0
 PIECE = 1000
 DATA = bytes(range(256)) * 100
 
