@@ -19,7 +19,8 @@ LIMIT = 60.0
 """Seconds that nothing healthy needs, however busy the machine is: only a hang gets there."""
 NEVER = 2 * LIMIT
 """Seconds of what must not be waited for."""
-PAUSE = 0.005
+PAUSES = 0.002, 0.05
+"""Seconds between two looks, the first and the longest: who waits long must not keep busy what it waits for."""
 PACES = (1.0, 3.0, 10.0, 30.0)
 """What times are multiplied by until the machine keeps up."""
 
@@ -31,9 +32,11 @@ def until(condition: Callable[[], object], what: str, limit: float = LIMIT) -> N
         AssertionError: It was still false after `limit` seconds; the text says what was waited for.
     """
     deadline = time.monotonic() + limit
+    pause, longest = PAUSES
     while not condition():
         assert time.monotonic() < deadline, f"waited {limit} s in vain until {what}"
-        time.sleep(PAUSE)
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)
 
 
 @contextlib.contextmanager
@@ -52,7 +55,7 @@ def settled(measure: Callable[[], Any], quiet: float = 0.4) -> Any:
     """
     value, since = measure(), time.monotonic()
     while time.monotonic() < since + quiet:
-        time.sleep(PAUSE)
+        time.sleep(quiet / 20)
         if (latest := measure()) != value:
             value, since = latest, time.monotonic()
     return value

@@ -130,7 +130,6 @@ def killed_at(script: Script, condition: Callable[[], object], what: str) -> Non
     """Let a script run until something is true, then kill it: no clean-up of any kind."""
     until(condition, what)
     script.kill()
-    script.process.communicate()
 
 
 def test_a_download_of_a_killed_process_is_continued_by_another(storage, local):

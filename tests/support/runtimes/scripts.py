@@ -99,7 +99,8 @@ class Script:
             self.process.send_signal(signal.SIGABRT)  # faulthandler tells what every thread was doing
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(ABORT_LIMIT)
-            self.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             out, err = self.process.communicate()
             raise AssertionError(
                 f"the script did not end in {self.limit} s\n--- stdout\n{out}\n--- stderr\n{err}"
@@ -109,9 +110,13 @@ class Script:
         return Result(self.process.returncode, out, err, ended)
 
     def kill(self) -> None:
-        """End the script's process group, forked children included."""
+        """End the script's process group, forked children included, and leave nothing of it."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(ABORT_LIMIT)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def run_script(source: str, *args: object, **options: Any) -> Result:
