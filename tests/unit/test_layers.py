@@ -6,6 +6,7 @@ A *floor* is one of our packages, a *room* a folder or a single module in it. Ro
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import subprocess
 import sys
@@ -74,8 +75,13 @@ class Import:
     typing_only: bool
 
 
-def imports(path: Path) -> Iterator[Import]:
+@functools.cache
+def imports(path: Path) -> tuple[Import, ...]:
     """Every import of a file, those inside functions too."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[Import]:
     tree = ast.parse(path.read_text("utf-8"))
     typing_only = {
         id(inner)
