@@ -1,6 +1,6 @@
 """Promise 11: memory follows the calls in flight, not the calls ever made.
 
-`BACKEND_TEST_LONG=1` runs the batch with a million items instead of twenty thousand.
+`BACKEND_TEST_LONG=1` runs the batch with a million items instead of ten thousand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from support.waiting import LIMIT
 ACCEPTED = 10_000
 ACCEPTED_MIB = 64
 LONG = bool(os.environ.get("BACKEND_TEST_LONG"))
-ITEMS = 1_000_000 if LONG else 20_000
+ITEMS = 1_000_000 if LONG else 10_000
 STEADY_MIB = 8 if LONG else 6
 LONGEST = 600 if LONG else 2 * LIMIT
 
@@ -89,9 +89,9 @@ def test_calls_that_ended_are_forgotten(echo):
                 if kind.startswith("never") and view is s:
                     for f in futures: f.cancel()
                 for f in futures: kind_of(f.result)
-        for n in range(5): round(n)
+        for n in range(3): round(n)
         before = memory()
-        for n in range(15): round(n)
+        for n in range(9): round(n)
         mark("growth", memory() - before)
         s.close()
         """,

@@ -317,8 +317,8 @@ def test_cancelled_transfers_leave_no_thread_and_no_descriptor(storage, local, p
 
 def test_waiting_for_another_download_of_the_file_leaves_no_descriptor(storage, local):
     """In a patched process a thread must not sleep as greenlets do."""
-    (storage.folder / "file").write_bytes(content(2 * MIB))
-    for _ in range(4):
+    (storage.folder / "file").write_bytes(content(4 * MIB))
+    for _ in range(8):  # four rounds of two
         storage.fault("GET", name="file", after=MIB, hang=NEVER)
     result = run_script(
         """
@@ -328,8 +328,9 @@ def test_waiting_for_another_download_of_the_file_leaves_no_descriptor(storage, 
         s = session(read_timeout=10)
         download = s.VFolder("data").download
         def round():
-            first = download.submit(["file"], basedir=sys.argv[2], overwrite=True)
             parts = pathlib.Path(sys.argv[2]).glob
+            for part in parts(".*.part"): part.unlink()
+            first = download.submit(["file"], basedir=sys.argv[2], overwrite=True)
             until(lambda: any(part.stat().st_size for part in parts(".*.part")), "it has begun")
             second = kind_of(lambda: download(["file"], basedir=sys.argv[2], overwrite=True))
             first.cancel()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import gevent
 import pytest
 
 from ai.backend.client.actors.lanes import Abandoned
 from ai.backend.client.actors.pipes import FromThread, ToThread
-from support.waiting import LIMIT, until
+from support.waiting import LIMIT, settled, until
 
 PIECES = [bytes([number % 256]) * (number % 7 + 1) for number in range(500)]
 
@@ -67,7 +66,7 @@ def test_a_function_that_takes_no_more_stops_the_lane(hub, in_lane, taken):
     def given():
         for piece in numbers(handed_out):
             yield piece
-            time.sleep(0.001)
+            gevent.sleep(0.001)  # the thread has its turn
 
     assert in_lane(pour, hub, some, given()) == ("enough", None)
     assert len(handed_out) < len(PIECES)
@@ -108,7 +107,7 @@ def test_a_slow_thread_holds_up_the_lane_and_nobody_else(hub, start_lane, in_lan
 def test_the_thread_sleeps_while_there_is_nothing(hub, in_lane):
     def slowly():
         for piece in PIECES[:5]:
-            gevent.sleep(0.02)
+            gevent.sleep(0.02)  # a slow lane
             yield piece
 
     assert in_lane(pour, hub, b"".join, slowly()) == (b"".join(PIECES[:5]), None)
@@ -187,7 +186,7 @@ def test_a_lane_that_is_thrown_out_of_its_wait_is_not_resumed(hub, start_lane, o
     until(lambda: lanes, "the lane has begun")
     on_hub(lambda: lanes[0].throw(Abandoned))
     go.set()
-    time.sleep(0.1)
+    on_hub(lambda: None)
     assert not running.done()
     on_hub(lanes[0].switch)
     assert running.result(LIMIT) == "resumed"
@@ -244,8 +243,7 @@ def test_the_generator_does_not_run_ahead(hub, start_lane):
 
     running = start_lane(slowly)
     until(lambda: len(produced) > 1, "the generator has begun")
-    time.sleep(0.1)
-    assert sum(map(len, produced)) <= 10 + 3 * 7
+    assert sum(map(len, settled(lambda: list(produced)))) <= 10 + 3 * 7
     go.set()
     running.result(LIMIT)
     assert produced == PIECES
