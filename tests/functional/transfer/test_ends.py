@@ -317,9 +317,10 @@ def test_cancelled_transfers_leave_no_thread_and_no_descriptor(storage, local, p
 
 def test_waiting_for_another_download_of_the_file_leaves_no_descriptor(storage, local):
     """In a patched process a thread must not sleep as greenlets do."""
-    (storage.folder / "file").write_bytes(content(4 * MIB))
+    with (storage.folder / "file").open("wb") as stream:
+        stream.truncate(LARGE)
     for _ in range(8):  # four rounds of two
-        storage.fault("GET", name="file", after=MIB, hang=NEVER)
+        storage.fault("GET", name="file", slow=0.02)  # a minute each, but they are cancelled
     result = run_script(
         """
         import pathlib
