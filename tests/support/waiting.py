@@ -25,8 +25,10 @@ PACES = (1.0, 3.0, 10.0, 30.0)
 """What times are multiplied by until the machine keeps up."""
 
 
-def until(condition: Callable[[], object], what: str, limit: float = LIMIT) -> None:
-    """Poll until `condition()` is true.
+def until(
+    condition: Callable[[], object], what: str, limit: float = LIMIT, sleep: Callable[[float], object] = time.sleep
+) -> None:
+    """Poll until `condition()` is true; `sleep` is how the caller's kind waits.
 
     Raises:
         AssertionError: It was still false after `limit` seconds; the text says what was waited for.
@@ -35,7 +37,7 @@ def until(condition: Callable[[], object], what: str, limit: float = LIMIT) -> N
     pause, longest = PAUSES
     while not condition():
         assert time.monotonic() < deadline, f"waited {limit} s in vain until {what}"
-        time.sleep(pause)
+        sleep(pause)
         pause = min(pause * 1.5, longest)
 
 

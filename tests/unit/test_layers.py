@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ai.backend.client._aliases import PACKAGE, REEXPORTS
+from support.waiting import LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("client", "actors", "functions", "sessions")
@@ -274,7 +275,9 @@ def test_a_name_that_is_not_in_the_table_is_an_attribute_error(module):
 def loaded_by(*modules: str) -> set[str]:
     """What is in `sys.modules` after importing these in a fresh interpreter."""
     source = f"import sys, {', '.join(modules)}; print(*sorted(sys.modules))"
-    run = subprocess.run([sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=30, check=True)
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=LIMIT, check=True
+    )
     return set(run.stdout.split())
 
 
@@ -309,7 +312,7 @@ def test_importing_everything_patches_and_starts_nothing():
         "print(len(os.listdir('/proc/self/task')))\n"
     )
     run = subprocess.run(
-        [sys.executable, "-P", "-W", "error", "-c", source], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-P", "-W", "error", "-c", source], capture_output=True, text=True, timeout=LIMIT, check=True
     )
     assert run.stdout.split("\n")[:2] == ["[]", "1"]
 

@@ -14,7 +14,7 @@ import os, signal
 def child(function):
     pid = os.fork()
     if pid == 0:
-        signal.alarm(8)
+        signal.alarm(int(LIMIT))
         code = 9
         try:
             function()

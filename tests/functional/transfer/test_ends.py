@@ -232,7 +232,7 @@ def test_a_fork_leaves_the_parent_s_transfer_alone(storage, local, direction, pa
         until(lambda: moved, "bytes move")
         pid = os.fork()
         if pid == 0:
-            signal.alarm(10)
+            signal.alarm(int(LIMIT))
             code = 1
             try:
                 code = 0 if kind_of(lambda: future.result(LIMIT)) == "SessionClosed" else 2

@@ -55,7 +55,7 @@ def session(kind: str = "Session", endpoint: str | None = None, **options: Any) 
 def stats() -> dict[str, Any]:
     """What the echo server (the script's first argument) has counted."""
     with contextlib.closing(
-        http.client.HTTPConnection("127.0.0.1", int(sys.argv[1].rpartition(":")[2]), timeout=10)
+        http.client.HTTPConnection("127.0.0.1", int(sys.argv[1].rpartition(":")[2]), timeout=LIMIT)
     ) as connection:
         connection.request("GET", "/_control/stats")
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
