@@ -28,7 +28,7 @@ from support.servers.stream_steps import (
     wait_for_close,
 )
 from support.servers.websocket_peer import Peer, upgrade
-from support.waiting import LIMIT
+from support.waiting import LIMIT, until
 
 SERVER = Path(__file__).parents[2] / "support" / "servers" / "event_server.py"
 STREAMS = 150
@@ -331,12 +331,8 @@ def test_ctrl_c_while_a_stream_is_read(patched):
             script("""
             s = session(); s.open()
             stream = events(s); next(stream)
-            def wait():
-                until(lambda: stream._driver._channel._takes, "the reader waits")
-                mark("waiting")
-            import threading
-            threading.Thread(target=wait).start()
             try:
+                mark("waiting")
                 next(stream)
             except KeyboardInterrupt:
                 mark("interrupted")
@@ -350,6 +346,8 @@ def test_ctrl_c_while_a_stream_is_read(patched):
         )
         assert running.process.stdout is not None
         assert running.process.stdout.readline().startswith("waiting")
+        stat = Path(f"/proc/{running.process.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S", "it sleeps")
         running.interrupt()
         result = running.finish()
     assert result.code == 0, str(result)
