@@ -57,9 +57,14 @@ def test_a_call_sends_what_is_written_down(name, index, wiretap, update_golden):
 @pytest.mark.parametrize("disguise", [disguised, member], ids=["subclasses", "enum members"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_call_sends_values_and_not_the_names_of_enum_members(name, wiretap, disguise):
+    """On one generation of those that send the same."""
     for entry in FILES[name].entries:
-        recorded = wiretap.record(entry["call"], entry.get("replies", []), disguise)
-        assert FILES[name].expected(entry) == recorded, entry["call"]
+        expected = {}
+        for generation, requests in FILES[name].expected(entry).items():
+            if requests not in expected.values():
+                expected[generation] = requests
+        recorded = wiretap.record(entry["call"], entry.get("replies", []), disguise, expected)
+        assert recorded == expected, entry["call"]
 
 
 @pytest.mark.parametrize(("proxy", "function"), FUNCTIONS, ids=lambda text: text)

@@ -20,7 +20,7 @@ from ai.backend.client.exceptions import (
 )
 from ai.backend.client.session import Session
 from support.servers.faults import close_after, gzipped, head, message, raw, reply, silence
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 KERNEL = {"name": "kernel"}
 JSON = json.dumps(KERNEL).encode()
@@ -290,7 +290,7 @@ def test_an_answer_that_arrives_before_its_question_is_not_taken(session, server
 
     server.script(late_stray, reply({"name": "two"}))
     assert get(session, "kernel-one") == {"name": "one"}
-    assert strayed.wait(10)
+    assert strayed.wait(LIMIT)
     assert get(session, "kernel-two") == {"name": "two"}
 
 
@@ -346,9 +346,9 @@ def test_idle_connections_that_close_all_at_once(make_config, server):
     server.script(reply(KERNEL))
     with Session(config=make_config(server)) as session:
         futures = [session.Kernel("kernel").get_info.submit() for _ in range(50)]
-        assert [future.result(10) for future in futures] == [KERNEL] * 50
+        assert [future.result(LIMIT) for future in futures] == [KERNEL] * 50
         server.stop()
         server.restart()
         server.script(reply({"result": KERNEL}))
         futures = [session.Kernel("kernel").execute.submit("run", "code") for _ in range(50)]
-        assert [future.result(10) for future in futures] == [KERNEL] * 50
+        assert [future.result(LIMIT) for future in futures] == [KERNEL] * 50

@@ -14,6 +14,7 @@ from ai.backend.client.request import Request
 from ai.backend.client.session import AsyncSession, Session
 from support.recipes import Probe
 from support.servers.faults import close, cut_after, head, raw, reply, silence
+from support.waiting import LIMIT
 
 CANARY = "canary-secret-key-6f1d2c"
 ACCESS = "AKCANARY"
@@ -79,7 +80,7 @@ def test_errors_and_logs_hold_no_secret(config, server, log, fault, session_clas
         view = session.with_options(timeout=0.2)
         kernel = view.Kernel("kernel")
         for future in (kernel.get_info.submit(), kernel.execute.submit("run", PASSWORD)):
-            error = future.exception(10)
+            error = future.exception(LIMIT)
             assert isinstance(error, BackendError)
             for text in texts(error):
                 assert leaks(text, server) == []
@@ -89,7 +90,7 @@ def test_errors_and_logs_hold_no_secret(config, server, log, fault, session_clas
 
 def test_a_crash_logs_no_secret(config, server, log):
     with Session(config=config) as session:
-        error = session.bind(Probe).crash.submit("kernel", ValueError("from the recipe")).exception(10)
+        error = session.bind(Probe).crash.submit("kernel", ValueError("from the recipe")).exception(LIMIT)
         for text in texts(error):
             assert leaks(text, server) == []
     assert leaks(log.text, server) == []
@@ -98,7 +99,7 @@ def test_a_crash_logs_no_secret(config, server, log):
 def test_a_refused_connection_logs_no_secret(config, server, log):
     with Session(config=config) as session:
         server.stop()
-        error = session.Kernel("kernel").get_info.submit().exception(10)
+        error = session.Kernel("kernel").get_info.submit().exception(LIMIT)
         for text in texts(error):
             assert leaks(text, server) == []
     assert leaks(log.text, server) == []
@@ -116,7 +117,7 @@ def test_errors_travel_in_pickles_without_secrets(config, server):
     """`multiprocessing` sends them to the parent; there they still say where they come from."""
     server.script(reply({"type": "x", "title": "y"}, status=404))
     with Session(config=config) as session:
-        error = session.Kernel("kernel").get_info.submit().exception(10)
+        error = session.Kernel("kernel").get_info.submit().exception(LIMIT)
     data = pickle.dumps(error)
     assert leaks(data.decode("latin-1"), server) == []
     again = pickle.loads(data)
@@ -134,7 +135,7 @@ def test_representations_hold_no_secret(config, server, session_class):
         things = [config, session, view, session.Kernel, kernel, kernel.get_info, request, future]
         for thing in things:
             assert leaks(repr(thing) + str(thing), server) == []
-        future.result(10)
+        future.result(LIMIT)
         assert leaks(repr(future), server) == []
 
 
@@ -149,7 +150,7 @@ def test_credentials_in_a_proxy_url_are_not_repeated(make_config):
     config = make_config("http://manager.example", proxies={"http": proxy}, retries=0)
     assert PASSWORD not in repr(config)
     session = Session(config=config)
-    error = session.Kernel("kernel").get_info.submit().exception(10)
+    error = session.Kernel("kernel").get_info.submit().exception(LIMIT)
     session.close()
     for text in texts(error):
         assert PASSWORD not in text
@@ -158,8 +159,8 @@ def test_credentials_in_a_proxy_url_are_not_repeated(make_config):
 def test_nothing_is_logged_or_printed_by_default(config, server, capfd):
     server.script(close())
     with Session(config=config) as session:
-        session.Kernel("kernel").get_info.submit().exception(10)
-        session.bind(Probe).crash.submit("kernel", ValueError("x")).exception(10)
+        session.Kernel("kernel").get_info.submit().exception(LIMIT)
+        session.bind(Probe).crash.submit("kernel", ValueError("x")).exception(LIMIT)
     del session
     gc.collect()
     out, err = capfd.readouterr()

@@ -14,6 +14,7 @@ import trustme
 from ai.backend.client.exceptions import BackendClientError, CallTimeout, ConnectTimeout, TLSError
 from ai.backend.client.session import AsyncSession, Session
 from support.servers.faults import FaultServer, black_hole, reply
+from support.waiting import LIMIT
 
 KERNEL = {"name": "kernel"}
 NOW = datetime.datetime.now(datetime.UTC)
@@ -47,7 +48,7 @@ def tls(ca):
 
 def ask(config, session_class=Session):
     with session_class(config=config) as session:
-        return session.Kernel("kernel").get_info.submit().result(10)
+        return session.Kernel("kernel").get_info.submit().result(LIMIT)
 
 
 @pytest.mark.parametrize("session_class", [Session, AsyncSession])
@@ -59,7 +60,7 @@ def test_many_calls_over_tls_get_their_own_answers(make_config, tls, ca_file):
     tls.script(reply())
     with Session(config=make_config(tls, ca_bundle=ca_file, lanes=8)) as session:
         futures = [session.Kernel(f"kernel-{index}").get_info.submit() for index in range(200)]
-        answers = [future.result(10)["target"] for future in futures]
+        answers = [future.result(LIMIT)["target"] for future in futures]
     assert answers == [f"/session/kernel-{index}" for index in range(200)]
     assert tls.connections <= 8
 
@@ -161,7 +162,7 @@ def test_a_silent_handshake_ends_in_time(make_config):
         start = time.monotonic()
         with pytest.raises((TLSError, CallTimeout)):
             session.open()
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < LIMIT
         session.close()
 
 

@@ -17,8 +17,8 @@ from ai.backend.client.exceptions import BackendAPIError
 from support.cluster import IMAGE
 from support.job import run
 from support.sandboxes import signed
+from support.waiting import LIMIT
 
-LIMIT = 20.0
 DEEP = "[" * 100_000 + "]" * 100_000
 LONG = "x" * 5000
 MEBIBYTE = 1 << 20

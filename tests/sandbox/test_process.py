@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from ai.backend.client.session import Session
 from support.cluster import IMAGE
 from support.job import run
 from support.runtimes.scripts import run_script
+from support.waiting import LIMIT, until
 
-HANG = 30.0
 COMMAND = [sys.executable, "-P", "-m", "ai.backend.client.sandbox"]
 
 
@@ -60,11 +59,7 @@ def running(fits: Callable[[list[str]], bool]) -> list[int]:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + HANG
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
+    until(condition, "it is so")
     return True
 
 
@@ -98,7 +93,7 @@ def test_a_sandbox_that_is_ended_leaves_no_process_and_no_folder(folders, how):
             else:
                 number = {"killed": signal.SIGKILL, "ended": signal.SIGTERM, "interrupted": signal.SIGINT}[how]
                 process.send_signal(number)
-            assert process.wait(HANG) == (-signal.SIGKILL if how == "killed" else 0)
+            assert process.wait(LIMIT) == (-signal.SIGKILL if how == "killed" else 0)
             assert eventually(lambda: not folder.exists())
             assert eventually(lambda: not processes(folder))
             assert "Traceback" not in sandbox._printed()
@@ -152,13 +147,15 @@ def test_keys_are_new_each_time():
 
 
 def test_only_loopback_without_an_explicit_flag():
-    refused = subprocess.run([*COMMAND, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=HANG, check=False)
+    refused = subprocess.run(
+        [*COMMAND, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
     assert refused.returncode == 2
     assert "--allow-remote" in refused.stderr
 
 
 def test_help_warns_that_code_runs_as_you():
-    shown = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=HANG, check=True).stdout
+    shown = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=LIMIT, check=True).stdout
     assert "runs the code that it is sent, as you" in shown
 
 
@@ -186,7 +183,7 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(folders):
     maps = Path(f"/proc/{process.pid}/maps")
     assert eventually(lambda: "aiohttp" in maps.read_text())  # in the middle of its imports
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=HANG)
+    _, errors = process.communicate(timeout=LIMIT)
     assert errors == ""
     assert not folders()
 
@@ -196,7 +193,7 @@ def test_without_the_extra_it_says_what_is_missing(tmp_path):
     blocker.write_text("import sys\nsys.modules['aiohttp'] = None\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
-        [*COMMAND, "--port", "0"], env=environment, capture_output=True, text=True, timeout=HANG, check=False
+        [*COMMAND, "--port", "0"], env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
     )
     assert done.returncode == 1
     assert done.stderr == "[sandbox] ERROR: there is no aiohttp: install the client with its extra `sandbox`\n"

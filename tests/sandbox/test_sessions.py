@@ -6,7 +6,6 @@ import base64
 import os
 import secrets
 import sys
-import time
 
 import pytest
 
@@ -16,6 +15,7 @@ from ai.backend.client.session import Session
 from support.cluster import IMAGE
 from support.job import finish, run
 from support.sandboxes import emptied, left_over
+from support.waiting import until
 
 
 def test_a_value_is_shown_and_state_is_kept(kernel):
@@ -272,8 +272,7 @@ def test_sessions_wait_for_room(session, name):
 def test_a_batch_session_runs_its_command_and_ends(session, name):
     kernel = session.Kernel.get_or_create(IMAGE, name=name, type_="batch", startup_command="echo done; exit 0")
     assert kernel.created
-    while session.Manager.status()["active_sessions"]:
-        time.sleep(0.02)
+    until(lambda: not session.Manager.status()["active_sessions"], "it has ended")
     assert "done" in kernel.get_logs()["result"]["logs"]
 
 

@@ -14,10 +14,7 @@ from ai.backend.client.functions.server import Server
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.supervisor import Supervisor
 from ai.backend.client.sessions.wire.transport import Transport
-from support.waiting import until
-
-LIMIT = 20.0
-
+from support.waiting import LIMIT, until
 
 CONFIG = APIConfig(endpoint="http://h", access_key="AK", secret_key="SK")
 

@@ -16,8 +16,8 @@ from ai.backend.client.exceptions import BackendAPIError
 from support.cluster import IMAGE, RESOURCES
 from support.runtimes.calling import Runtime
 from support.runtimes.driver import DrivenStream, driving, refused
+from support.waiting import LIMIT
 
-LIMIT = 30.0
 ENDS = ("finished", "exec-timeout")
 
 

@@ -6,6 +6,7 @@ A *floor* is one of our packages, a *room* a folder or a single module in it. Ro
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ai.backend.client._aliases import PACKAGE, REEXPORTS
+from support.waiting import LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("client", "actors", "functions", "sessions")
@@ -74,8 +76,13 @@ class Import:
     typing_only: bool
 
 
-def imports(path: Path) -> Iterator[Import]:
+@functools.cache
+def imports(path: Path) -> tuple[Import, ...]:
     """Every import of a file, those inside functions too."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[Import]:
     tree = ast.parse(path.read_text("utf-8"))
     typing_only = {
         id(inner)
@@ -268,7 +275,9 @@ def test_a_name_that_is_not_in_the_table_is_an_attribute_error(module):
 def loaded_by(*modules: str) -> set[str]:
     """What is in `sys.modules` after importing these in a fresh interpreter."""
     source = f"import sys, {', '.join(modules)}; print(*sorted(sys.modules))"
-    run = subprocess.run([sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=30, check=True)
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=LIMIT, check=True
+    )
     return set(run.stdout.split())
 
 
@@ -303,7 +312,7 @@ def test_importing_everything_patches_and_starts_nothing():
         "print(len(os.listdir('/proc/self/task')))\n"
     )
     run = subprocess.run(
-        [sys.executable, "-P", "-W", "error", "-c", source], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-P", "-W", "error", "-c", source], capture_output=True, text=True, timeout=LIMIT, check=True
     )
     assert run.stdout.split("\n")[:2] == ["[]", "1"]
 

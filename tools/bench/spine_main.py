@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CLIENT = Path(__file__).with_name("spine_client.py")
-SERVER_START_SECONDS = 5.0
+SERVER_START_SECONDS = 60.0
 RUN_SECONDS = 300.0
 BODY_BYTES = 2048
 

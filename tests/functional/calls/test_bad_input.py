@@ -15,6 +15,7 @@ from ai.backend.client.session import AsyncSession, Session
 from support.asking import ask
 from support.runtimes.calling import is_cancelled
 from support.servers.faults import raw, reply
+from support.waiting import LIMIT
 
 CANARY = "canary-secret-key-0123456789"
 IMAGE = "python:3.9"
@@ -218,7 +219,7 @@ def test_a_good_archive_is_unpacked(make_config, server, tmp_path, session_class
     dest = tmp_path / "dest"
     dest.mkdir()
     with session_class(config=make_config(server)) as session:
-        found = session.Kernel("kernel").download.submit(["data/file.txt"], dest=dest).result(10)
+        found = session.Kernel("kernel").download.submit(["data/file.txt"], dest=dest).result(LIMIT)
     assert found == {"file_names": ["data/file.txt"]}
     assert (dest / "data" / "file.txt").read_bytes() == b"content"
 

@@ -13,7 +13,7 @@ import pytest
 from ai.backend.client.session import AsyncSession
 from support.asking import ask, is_answer, submit, wrong
 from support.recipes import Probe
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 
 def test_a_queued_call_is_never_sent(runtime, echo, make_config, unique):
@@ -85,7 +85,7 @@ def test_cancelling_twice_counts_once_for_who_waits(runtime, echo, make_config, 
         until(lambda: twice._waiters and pending._waiters, "somebody waits for both")
         twice.cancel()
         twice.cancel()
-        waiting.join(5)
+        waiting.join(LIMIT)
     assert elapsed[0] >= 0.3 * 0.9
 
 
@@ -97,11 +97,11 @@ def test_waiters_are_told_of_a_cancellation(runtime, echo, make_config, unique):
         future.cancel()
         assert concurrent.futures.wait([future], 5).done == {future}
         assert list(concurrent.futures.as_completed([future], 5)) == [future]
-        assert told.wait(5)
+        assert told.wait(LIMIT)
         with pytest.raises(concurrent.futures.CancelledError):
-            future.result(5)
+            future.result(LIMIT)
         with pytest.raises(concurrent.futures.CancelledError):
-            future.exception(5)
+            future.exception(LIMIT)
 
 
 def test_a_recipe_is_cancelled_between_its_requests(runtime, echo, make_config, unique):
@@ -137,7 +137,7 @@ def test_cancel_from_another_thread_wakes_the_waiter(runtime, echo, make_config,
         thread.start()
         with pytest.raises((concurrent.futures.CancelledError, asyncio.CancelledError)):
             runtime.wait(future)
-        thread.join(5)
+        thread.join(LIMIT)
 
 
 def in_asyncio(make_config, echo, body):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
 import pytest
@@ -11,6 +10,7 @@ from ai.backend.client.exceptions import ConnectionFailed
 from support.asking import ask, is_answer, post, questions, wrong
 from support.servers.echo import EchoServer
 from support.servers.faults import FaultServer, close, unused_port
+from support.waiting import until
 
 SESSIONS = 12
 """Sessions shuffle their own copy of the endpoints: of so many, some see the dead one first (1 in 4,096 to miss)."""
@@ -61,9 +61,7 @@ def test_an_endpoint_that_comes_back_is_used_again(runtime, make_config):
         server.stop()
         assert isinstance(runtime.outcome(call), ConnectionFailed)
         server.restart()
-        deadline = time.monotonic() + 10
-        while isinstance(runtime.outcome(call), ConnectionFailed):
-            assert time.monotonic() < deadline, "the endpoint is not tried again"
+        until(lambda: not isinstance(runtime.outcome(call), ConnectionFailed), "the endpoint is tried again")
         assert runtime.value(call)["target"] == "/session/kernel"
 
 

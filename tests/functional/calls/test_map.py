@@ -14,7 +14,8 @@ from ai.backend.client.session import AsyncSession
 from support.asking import is_answer, submit, wrong
 from support.recipes import Probe
 from support.runtimes.calling import available
-from support.waiting import until
+from support.servers.faults import silence
+from support.waiting import LIMIT, until
 
 # `for` blocks its caller, so it has no place in a running loop: `async for` is tested below.
 BLOCKING = pytest.mark.parametrize("runtime", [name for name in available() if name != "asyncio"], indirect=True)
@@ -27,7 +28,7 @@ def session(runtime, echo, make_config):
     yield session
     closing = session.close(timeout=0)
     if closing is not None:
-        closing.result(10)
+        closing.result(LIMIT)
 
 
 class Input:
@@ -169,7 +170,7 @@ def test_closing_the_session_ends_the_batch(session, echo, unique):
     next(results)
     closing = session.close(timeout=0)
     if closing is not None:
-        closing.result(10)
+        closing.result(LIMIT)
     with pytest.raises(SessionClosed):
         next(results)
 
@@ -223,7 +224,7 @@ def test_batches_of_several_threads_do_not_mix(session, unique):
 
 
 def run_async(main):
-    return asyncio.run(asyncio.wait_for(main(), 30))
+    return asyncio.run(asyncio.wait_for(main(), LIMIT))
 
 
 def test_async_for_gives_results_in_order(echo, make_config, unique):
@@ -236,17 +237,19 @@ def test_async_for_gives_results_in_order(echo, make_config, unique):
     assert wrong(names, run_async(main)) == []
 
 
-def test_async_for_does_not_block_the_loop(echo, make_config, unique):
-    async def main():
-        async with AsyncSession(config=make_config(echo)) as session:
-            waiting = asyncio.create_task(anext(aiter(session.map(by_name(session), [unique("d300")]))))
-            ticks = 0
-            while not waiting.done():
-                await asyncio.sleep(0.01)
-                ticks += 1
-            return ticks
+def test_async_for_does_not_block_the_loop(server, make_config):
+    server.script(silence())
 
-    assert run_async(main) > 15
+    async def main():
+        async with AsyncSession(config=make_config(server)) as session:
+            waiting = asyncio.create_task(anext(aiter(session.map(by_name(session), ["kernel"]))))
+            for _ in range(100):  # turns of the loop beside the one that waits
+                await asyncio.sleep(0)
+            await asyncio.to_thread(until, lambda: server.requests, "the call is on the wire")
+            assert not waiting.done()
+            waiting.cancel()
+
+    run_async(main)
 
 
 def test_leaving_async_for_early_cancels_what_is_open(echo, make_config, unique):

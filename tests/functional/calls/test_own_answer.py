@@ -14,7 +14,7 @@ from support.asking import ask, is_answer, questions, submit, wrong
 from support.recipes import Probe
 from support.runtimes.calling import is_cancelled
 
-CALLS = {"thread": 500, "asyncio": 16, "gevent": 16, "gevent-future": 16, "patched": 16, "patched-future": 16}
+CALLS = {"thread": 256, "asyncio": 16, "gevent": 16, "gevent-future": 16, "patched": 16, "patched-future": 16}
 DISTURBED_ROUNDS = {"thread": 100}
 
 

@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 import pytest
 
 from support.asking import questions, wrong
 from support.runtimes.calling import available
+from support.servers.faults import after, named
+from support.waiting import LIMIT
 
 CALLS = 100
-SERVER_DELAY = "d500"
-LIMIT = CALLS * 0.5 / 10
-"""Seconds: a tenth of what the calls take one after the other."""
-SHARE = 0.9
-"""Of the ticks that a ticker keeps alone, in the same moment."""
-ATTEMPTS = 5
-"""Other work on the machine only ever makes it worse: one good measurement is proof."""
+TURNS = 100
 
 
 @pytest.mark.parametrize("runtime", [name for name in available() if name != "thread"], indirect=True)
-def test_tickers_keep_ticking_while_calls_run(runtime, echo, make_config, unique):
-    measured = []
-    with runtime.session(make_config(echo)) as session:
-        for _ in range(ATTEMPTS):
-            names = [unique(SERVER_DELAY) for _ in range(CALLS)]
-            alone = runtime.idle_share()
-            ticks, outcomes = runtime.ticks(questions(session, names))
-            assert wrong(names, outcomes) == []
-            if ticks.elapsed < LIMIT and ticks.ratio >= SHARE * alone:
-                return
-            measured.append(f"{ticks.ratio:.0%} of the ticks in {ticks.elapsed:.3f} s, alone {alone:.0%}")
-    pytest.fail("; ".join(measured))
+def test_others_have_their_turns_while_calls_run(runtime, server, make_config, unique):
+    """The server answers when another caller of the same thread has had all of them."""
+    go = threading.Event()
+    server.script(after(go, named()))
+    names = [unique() for _ in range(CALLS)]
+    with runtime.session(make_config(server)) as session:
+        *outcomes, _ = runtime.outcomes([*questions(session, names), runtime.turns(TURNS, go.set)])
+    assert wrong(names, outcomes) == []
 
 
 @pytest.mark.parametrize("runtime", [name for name in available() if name == "thread"], indirect=True)
-def test_threads_wait_side_by_side(runtime, echo, make_config, unique):
-    measured = []
-    with runtime.session(make_config(echo)) as session:
-        for _ in range(ATTEMPTS):
-            names = [unique(SERVER_DELAY) for _ in range(CALLS)]
-            start = time.monotonic()
-            outcomes = runtime.outcomes(questions(session, names))
-            measured.append(time.monotonic() - start)
-            assert wrong(names, outcomes) == []
-            if measured[-1] < LIMIT:
-                return
-    pytest.fail(f"took {measured} s")
+def test_threads_wait_side_by_side(runtime, server, make_config, unique):
+    """The server answers when it has the calls of all."""
+    everybody = threading.Barrier(CALLS, timeout=LIMIT)
+    server.script(lambda connection, request: everybody.wait() >= 0 and named()(connection, request))
+    names = [unique() for _ in range(CALLS)]
+    with runtime.session(make_config(server)) as session:
+        outcomes = runtime.outcomes(questions(session, names))
+    assert wrong(names, outcomes) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from concurrent.futures import wait
 from functools import partial
 
@@ -16,13 +15,9 @@ from support.asking import ask, is_answer, submit, wrong
 from support.recipes import Probe
 from support.runtimes.calling import is_cancelled
 from support.servers.faults import unused_port
-from support.waiting import until
+from support.waiting import LIMIT, NEVER, soon, until
 
 IN_FLIGHT = 200
-UNREACHED = 60.0
-"""Seconds of a close that nothing but its limit would end, if what it waits for did not come."""
-PROMPT = 2.0
-"""Seconds that closing without waiting for calls may take on a loaded machine."""
 
 
 def names_in_flight(unique, orders):
@@ -43,9 +38,8 @@ def test_close_ends_calls_that_do_not_end_in_time(runtime, echo, make_config, un
     with runtime.session(make_config(echo, lanes=100)) as session:
         futures = [submit(session, name) for name in names]
         echo.until_pending(100)
-        start = time.monotonic()
-        runtime.close(session, timeout=0.2)
-        assert time.monotonic() - start < PROMPT
+        with soon():
+            runtime.close(session, timeout=0.2)
         assert all(future.done() for future in futures)
         assert {type(future.exception(0)) for future in futures} == {SessionClosed}
 
@@ -76,7 +70,7 @@ def test_close_closes_every_connection(runtime, echo, make_config, unique):
 
 def stop_one_by_one(actors):
     for actor in actors:
-        actor.actor_ref.stop(timeout=10)
+        actor.actor_ref.stop(timeout=LIMIT)
 
 
 def stop_all(actors):
@@ -92,9 +86,8 @@ def test_close_does_not_wait_for_actors_that_somebody_has_stopped(runtime, echo,
         actors = list(session._core.runtime._supervisor._functions.values())
         assert len(actors) == 2  # the probe's and the call's
         stop(actors)
-        start = time.monotonic()
-        runtime.close(session, timeout=UNREACHED)
-        assert time.monotonic() - start < UNREACHED / 2
+        with soon():
+            runtime.close(session, timeout=NEVER)
         assert not any(actor.actor_ref.is_alive() for actor in actors)
 
 
@@ -104,7 +97,7 @@ def test_close_drains_although_an_actor_was_stopped(runtime, echo, make_config, 
         futures = [submit(session, name) for name in names]
         until(lambda: "Kernel" in session._core.runtime._supervisor._functions, "calls flow")
         stop_all([session._core.runtime._supervisor._functions["Kernel"]])
-        runtime.close(session, timeout=UNREACHED)
+        runtime.close(session, timeout=NEVER)
         assert wrong(names, [future.result(0) for future in futures]) == []
 
 
@@ -114,9 +107,8 @@ def test_close_drains_although_an_actor_crashes_meanwhile(runtime, echo, make_co
         probe = session.bind(Probe)
         crashing = probe.crash.submit(unique("d100"), ValueError("while it closes"))
         working = probe.get.submit(name)
-        start = time.monotonic()
-        runtime.close(session, timeout=UNREACHED)
-        assert time.monotonic() - start < UNREACHED / 2
+        with soon():
+            runtime.close(session, timeout=NEVER)
         assert isinstance(crashing.exception(0), ActorCrashed)
         assert is_answer(name, working.result(0))
 
@@ -181,7 +173,7 @@ def test_close_from_a_done_callback_does_not_deadlock(runtime, echo, make_config
         closing = submit(session, unique("d50"))
         closing.add_done_callback(lambda _: session.close(timeout=0))
         runtime.wait(closing)
-        assert not wait(futures, PROMPT).not_done
+        assert not wait(futures, LIMIT).not_done
         assert {type(future.exception(0)) for future in futures} == {SessionClosed}
         until(lambda: session.closed, "the session is closed")
 
@@ -193,9 +185,9 @@ def test_close_from_another_thread(runtime, echo, make_config, unique):
         echo.until_pending(IN_FLIGHT)
         closer = threading.Thread(target=lambda: settle(session.close(timeout=0)))
         closer.start()
-        closer.join(10)
+        closer.join(LIMIT)
         assert not closer.is_alive()
-        assert {type(future.exception(PROMPT)) for future in futures} == {SessionClosed}
+        assert {type(future.exception(LIMIT)) for future in futures} == {SessionClosed}
 
 
 def test_close_from_many_threads_at_once(runtime, echo, make_config, unique):
@@ -205,9 +197,9 @@ def test_close_from_many_threads_at_once(runtime, echo, make_config, unique):
         for closer in closers:
             closer.start()
         for closer in closers:
-            closer.join(10)
+            closer.join(LIMIT)
         assert not any(closer.is_alive() for closer in closers)
-        assert {type(future.exception(PROMPT)) for future in futures} == {SessionClosed}
+        assert {type(future.exception(LIMIT)) for future in futures} == {SessionClosed}
 
 
 def test_close_from_a_recipe_does_not_wait_for_itself(runtime, echo, make_config, unique):
@@ -221,7 +213,7 @@ def test_close_from_a_recipe_does_not_wait_for_itself(runtime, echo, make_config
 def test_calls_that_race_with_close_all_end(runtime, echo, make_config, unique):
     """Submitting threads never stop until they are refused; no call may fall between."""
     futures = []
-    with runtime.session(make_config(echo)) as session:
+    with runtime.session(make_config(echo, in_flight=1000)) as session:
 
         def submitter() -> None:
             while True:
@@ -235,12 +227,12 @@ def test_calls_that_race_with_close_all_end(runtime, echo, make_config, unique):
         threads = [threading.Thread(target=submitter, daemon=True) for _ in range(8)]
         for thread in threads:
             thread.start()
-        until(lambda: echo.stats()["requests"] > 50, "calls flow")
+        until(lambda: sum(future.done() for future in futures[:100]) > 50, "calls flow")
         runtime.close(session)
         for thread in threads:
-            thread.join(10)
+            thread.join(LIMIT)
         assert not any(thread.is_alive() for thread in threads)
-        assert not wait(futures, PROMPT).not_done
+        assert not wait(futures, LIMIT).not_done
     for future in futures:
         error = future.exception(0)
         assert error is None or isinstance(error, SessionClosed)
@@ -248,7 +240,6 @@ def test_calls_that_race_with_close_all_end(runtime, echo, make_config, unique):
 
 @pytest.mark.parametrize("session_class", [Session, AsyncSession])
 def test_with_left_by_an_exception_waits_for_nobody(echo, make_config, unique, session_class):
-    start = time.monotonic()
     futures = []
 
     def leave() -> None:
@@ -256,10 +247,9 @@ def test_with_left_by_an_exception_waits_for_nobody(echo, make_config, unique, s
             futures.extend(submit(session, unique("never")) for _ in range(IN_FLIGHT))
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
+    with soon(), pytest.raises(ZeroDivisionError):
         leave()
-    assert time.monotonic() - start < PROMPT
-    assert {type(future.exception(PROMPT)) for future in futures} == {SessionClosed}
+    assert {type(future.exception(LIMIT)) for future in futures} == {SessionClosed}
 
 
 def test_async_with_left_by_an_exception_waits_for_nobody(echo, make_config, unique):
@@ -270,11 +260,9 @@ def test_async_with_left_by_an_exception_waits_for_nobody(echo, make_config, uni
             futures.extend(submit(session, unique("never")) for _ in range(IN_FLIGHT))
             raise ZeroDivisionError
 
-    start = time.monotonic()
-    with pytest.raises(ZeroDivisionError):
+    with soon(), pytest.raises(ZeroDivisionError):
         asyncio.run(main())
-    assert time.monotonic() - start < PROMPT
-    assert {type(future.exception(PROMPT)) for future in futures} == {SessionClosed}
+    assert {type(future.exception(LIMIT)) for future in futures} == {SessionClosed}
 
 
 def test_async_close_does_not_block_the_loop(echo, make_config, unique):
@@ -294,4 +282,4 @@ def test_async_close_does_not_block_the_loop(echo, make_config, unique):
 def settle(closing):
     """`AsyncSession.close` returns a future, `Session.close` has waited already."""
     if closing is not None:
-        closing.result(10)
+        closing.result(LIMIT)

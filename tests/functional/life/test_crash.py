@@ -13,6 +13,7 @@ from ai.backend.client.exceptions import ActorCrashed, BackendAPIError, InvalidA
 from support.asking import ask, is_answer, submit
 from support.recipes import Probe
 from support.runtimes.calling import is_patched
+from support.waiting import LIMIT
 
 MANY = 500
 """More crashes in a row than any restart budget allows."""
@@ -29,7 +30,7 @@ class Neighbour(pykka.ThreadingActor):
 def neighbour():
     ref = Neighbour.start()
     yield ref
-    ref.stop(timeout=5)
+    ref.stop(timeout=LIMIT)
 
 
 def crashes():
@@ -50,11 +51,11 @@ def test_only_the_caller_of_a_crash_learns_of_it(runtime, echo, make_config, uni
         assert isinstance(outcome, ActorCrashed)
         assert outcome.__cause__ is error
         assert is_answer(bystander_name, runtime.wait(bystander))
-        ending = suspended.exception(10)
+        ending = suspended.exception(LIMIT)
         assert ending is None or isinstance(ending, ActorCrashed)
         assert is_answer(next_name, runtime.value(partial(probe.get, next_name)))
         assert is_answer(next_name, runtime.value(partial(ask, session, next_name)))
-    assert neighbour.proxy().answer().get(timeout=5) == "alive"
+    assert neighbour.proxy().answer().get(timeout=LIMIT) == "alive"
 
 
 def test_too_many_crashes_end_the_session(runtime, echo, make_config, unique):
@@ -96,7 +97,7 @@ def test_another_library_that_stops_all_actors_leaves_our_calls_alone(runtime, e
     with runtime.session(make_config(echo)) as session:
         futures = [submit(session, name) for name in names]
         echo.until_pending(len(names))
-        pykka.ActorRegistry.stop_all(timeout=5)
+        pykka.ActorRegistry.stop_all(timeout=LIMIT)
         for name, future in zip(names, futures, strict=True):
             assert is_answer(name, runtime.wait(future))
         name = unique()

@@ -20,6 +20,7 @@ from ai.backend.client.session import AsyncSession, Session
 from ai.backend.client.vfolder import VFolder
 from support.runtimes.calling import AsyncioRuntime
 from support.servers.faults import unused_port
+from support.waiting import LIMIT
 
 
 @contextlib.contextmanager
@@ -42,7 +43,7 @@ def value(runtime: Any, call: Callable[[], Any]) -> Any:
     if isinstance(runtime, AsyncioRuntime):
         return runtime.value(call)
     outcome = call()
-    return outcome.result(10) if isinstance(outcome, Future) else outcome
+    return outcome.result(LIMIT) if isinstance(outcome, Future) else outcome
 
 
 @pytest.fixture
@@ -229,7 +230,7 @@ def test_greenlets_have_blocks_of_their_own(echo, make_config):
     def ask(key: str) -> tuple[str, str]:
         with Session(config=make_config(echo, access_key=key)):
             before = key_of()["access_key"]
-            gevent.sleep(0.02)
+            gevent.sleep(0)  # the others have their turn
             return before, key_of()["access_key"]
 
     def crowd() -> list[Any]:
@@ -253,7 +254,7 @@ def test_tasks_have_blocks_of_their_own(echo, make_config):
     async def ask(key: str) -> tuple[str, str]:
         async with AsyncSession(config=make_config(echo, access_key=key)):
             before = (await key_of())["access_key"]
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0)  # the others have their turn
             return before, (await key_of())["access_key"]
 
     async def crowd() -> list[tuple[str, str]]:
@@ -288,7 +289,7 @@ def test_a_task_of_the_block_is_inside_and_an_earlier_one_is_not(echo, make_conf
 def test_both_kinds_of_session_may_be_nested(echo, make_config):
     with Session(config=make_config(echo, access_key="ONE")):
         with AsyncSession(config=make_config(echo, access_key="TWO")):
-            assert key_of().result(10)["access_key"] == "TWO"
+            assert key_of().result(LIMIT)["access_key"] == "TWO"
         assert key_of()["access_key"] == "ONE"
 
 

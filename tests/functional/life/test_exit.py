@@ -6,15 +6,14 @@ import pytest
 
 from support.runtimes.scripts import run_script
 
-LIMIT = 2.0
 REPETITIONS = 10
 
 OPENED = {
     "Session": "s = session(); s.open()\n",
-    "AsyncSession": "s = session('AsyncSession'); s.open().result(10)\n",
+    "AsyncSession": "s = session('AsyncSession'); s.open().result(LIMIT)\n",
 }
 STATES = {
-    "idle": "s.Kernel('idle').get_info.submit().result(10)\n",
+    "idle": "s.Kernel('idle').get_info.submit().result(LIMIT)\n",
     "waiting": "f = s.Kernel('never-x1').get_info.submit()\n",
     "many waiting": "fs = [s.Kernel(f'never-{i}').get_info.submit() for i in range(2000)]\n",
 }
@@ -27,21 +26,21 @@ END = "mark('ending')\n"
 def test_a_script_that_leaves_a_session_open_ends_by_itself(echo, kind, state, patched):
     result = run_script(OPENED[kind] + STATES[state] + END, echo.url, patched=patched)
     result.assert_clean()
-    assert result.after("ending") < LIMIT
+    result.assert_ended_soon("ending")
 
 
 def test_a_script_that_holds_the_session_in_a_module_ends_by_itself(echo):
     """Module globals are cleared late, when little of the interpreter is left."""
     result = run_script("import builtins\nbuiltins.kept = session(); builtins.kept.open()\n" + END, echo.url)
     result.assert_clean()
-    assert result.after("ending") < LIMIT
+    result.assert_ended_soon("ending")
 
 
 @pytest.mark.parametrize(("error", "code"), [("raise SystemExit(3)", 3), ("raise ZeroDivisionError", 1)])
 def test_the_exit_status_is_the_script_s_own(echo, error, code):
     result = run_script(OPENED["Session"] + END + error, echo.url)
     assert result.code == code, str(result)
-    assert result.after("ending") < LIMIT
+    result.assert_ended_soon("ending")
 
 
 BUSY = """
@@ -68,13 +67,13 @@ mark("ending")
 def test_a_script_ends_while_daemon_threads_are_calling(echo, run):
     result = run_script(BUSY, echo.url)
     result.assert_clean()
-    assert result.after("ending") < LIMIT
+    result.assert_ended_soon("ending")
 
 
 def test_a_patched_script_ends_while_greenlets_are_calling(echo):
     result = run_script(BUSY, echo.url, patched=True)
     result.assert_clean()
-    assert result.after("ending") < LIMIT
+    result.assert_ended_soon("ending")
 
 
 def test_an_asyncio_program_that_leaves_a_session_open_ends_by_itself(echo):
@@ -93,4 +92,4 @@ def test_an_asyncio_program_that_leaves_a_session_open_ends_by_itself(echo):
         echo.url,
     )
     result.assert_clean()
-    assert result.after("ending") < LIMIT
+    result.assert_ended_soon("ending")

@@ -14,7 +14,7 @@ import os, signal
 def child(function):
     pid = os.fork()
     if pid == 0:
-        signal.alarm(8)
+        signal.alarm(int(LIMIT))
         code = 9
         try:
             function()
@@ -35,16 +35,16 @@ def test_the_child_gets_an_answer_of_its_own_or_a_clear_error(echo, kind, patche
         FORK + "kind = sys.argv[2]\n"
         """
 s = session(kind)
-s.Kernel("before").get_info.submit().result(10)
+s.Kernel("before").get_info.submit().result(LIMIT)
 def use():
     from ai.backend.client.exceptions import SessionClosed
     try:
-        answer = s.Kernel("in-child").get_info.submit().result(5)
+        answer = s.Kernel("in-child").get_info.submit().result(LIMIT)
     except SessionClosed:
         return
     assert answer["name"] == "in-child", answer
 mark("child", child(use))
-connection = s.Kernel("after").get_info.submit().result(10)["connection"]
+connection = s.Kernel("after").get_info.submit().result(LIMIT)["connection"]
 mark("parent", connection)
 """,
         echo.url,
@@ -66,7 +66,7 @@ def use():
         assert fresh.Kernel("in-child").get_info()["name"] == "in-child"
         names = [f"rand-{i}" for i in range(50)]
         futures = [fresh.Kernel(name).get_info.submit() for name in names]
-        assert [f.result(5)["name"] for f in futures] == names
+        assert [f.result(LIMIT)["name"] for f in futures] == names
 mark("child", child(use))
 assert s.Kernel("after").get_info()["name"] == "after"
 """,
@@ -90,13 +90,13 @@ futures = [s.Kernel(name).get_info.submit() for name in names]
 until(lambda: stats()["pending"] == 50, "all calls are on the wire")
 def use():
     global s, futures
-    try: s.Kernel("in-child").get_info.submit().result(3)
+    try: s.Kernel("in-child").get_info.submit().result(LIMIT)
     except Exception: pass
     s.close(timeout=0)
     del s, futures
     gc.collect()
 mark("child", child(use))
-assert [f.result(10)["name"] for f in futures] == names
+assert [f.result(LIMIT)["name"] for f in futures] == names
 assert all(s.Kernel(f"later-{i}").get_info()["name"] == f"later-{i}" for i in range(100))
 """,
         echo.url,
@@ -117,12 +117,10 @@ s = session(); s.open()
 f = s.Kernel("d1000-call").execute.submit("run", "code")
 if sys.argv[2] == "on the wire": until(lambda: stats()["pending"] == 1, "the call is on the wire")
 def use():
-    start = time.monotonic()
     kind = kind_of(f.result)
     assert kind in ("SessionClosed", "CancelledError"), kind
-    assert time.monotonic() - start < 3
 mark("child", child(use))
-assert f.result(10)["name"] == "d1000-call"
+assert f.result(LIMIT)["name"] == "d1000-call"
 """,
         echo.url,
         state,
@@ -149,7 +147,7 @@ def test_the_child_exits_normally(echo):
     )
     result.assert_clean()
     assert result.value("child") == "0"
-    assert result.after("ending") < 2
+    result.assert_ended_soon("ending")
 
 
 def test_multiprocessing_workers_use_sessions_of_their_own(echo):
@@ -191,7 +189,7 @@ def use():
         assert fresh.Kernel("in-child").get_info()["name"] == "in-child"
 codes = [child(use) for _ in range(10)]
 stop = True
-for t in threads: t.join(10)
+for t in threads: t.join(LIMIT)
 mark("codes", set(codes))
 """,
         echo.url,

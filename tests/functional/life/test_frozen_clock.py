@@ -6,8 +6,6 @@ import pytest
 
 from support.runtimes.scripts import run_script
 
-PROMPT = 5.0
-
 LIMITS = {
     "a deadline": "s.with_options(deadline=0.3).Kernel('never').get_info()",
     "a silent server": "s.with_options(timeout=0.3, retries=0).Kernel('never').get_info()",

@@ -16,7 +16,7 @@ import atexit
 def late():
     try:
         for n in range(3): mark("late", s.Kernel(f"late-{n}").get_info()["name"])
-        mark("future", s.Kernel("late-future").get_info.submit().result(10)["name"])
+        mark("future", s.Kernel("late-future").get_info.submit().result(LIMIT)["name"])
         s.close(0.5)
         mark("closed", "yes")
     except BaseException as error:
@@ -39,7 +39,7 @@ def test_a_function_that_was_registered_with_atexit_first_can_call(echo, opened,
     assert result.value("late") == "late-2"
     assert result.value("future") == "late-future"
     assert result.value("closed") == "yes"
-    assert result.after("ending") < 5
+    result.assert_ended_soon("ending")
 
 
 def test_a_session_that_was_closed_stays_closed_while_the_interpreter_exits(echo):
@@ -56,7 +56,7 @@ def test_in_an_event_loop_a_late_call_is_refused_and_not_left_hanging(echo):
             try: await s.Kernel("late").get_info()
             except Exception as error: mark("refused", repr(error))
         atexit.register(lambda: asyncio.run(main()))
-        s = session("AsyncSession"); s.open().result(10)
+        s = session("AsyncSession"); s.open().result(LIMIT)
         mark("ending")
         """,
         echo.url,

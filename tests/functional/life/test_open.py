@@ -24,6 +24,7 @@ from ai.backend.client.versioning import API_VERSION
 from support.asking import ask, is_answer, questions, submit, wrong
 from support.runtimes.inside import tasks
 from support.servers.faults import FaultServer, close, reply, silence, unused_port
+from support.waiting import LIMIT
 
 
 def probes(echo):
@@ -180,9 +181,9 @@ def test_close_ends_an_opening(make_config, server):
     session = AsyncSession(config=make_config(server))
     opening = session.open()
     call = submit(session, "kernel")
-    session.close(timeout=0).result(5)
-    assert opening.exception(5) is not None
-    assert call.exception(5) is not None
+    session.close(timeout=0).result(LIMIT)
+    assert opening.exception(LIMIT) is not None
+    assert call.exception(LIMIT) is not None
 
 
 def test_with_returns_the_session(echo, make_config, unique):
@@ -195,7 +196,7 @@ def test_with_returns_the_session(echo, make_config, unique):
 def test_with_works_on_an_async_session_outside_of_a_loop(echo, make_config, unique):
     name = unique()
     with AsyncSession(config=make_config(echo)) as session:
-        assert is_answer(name, session.Kernel(name).get_info().result(10))
+        assert is_answer(name, session.Kernel(name).get_info().result(LIMIT))
     assert session.closed
 
 
@@ -342,7 +343,7 @@ def test_a_session_that_opens_in_one_thread_works_in_others(echo, make_config, u
     session = Session(config=make_config(echo))
     opener = threading.Thread(target=session.open)
     opener.start()
-    opener.join(10)
+    opener.join(LIMIT)
     assert is_answer(name, session.Kernel(name).get_info())
     session.close()
 

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -29,16 +28,17 @@ from support.servers.stream_steps import (
     wait_for_close,
 )
 from support.servers.websocket_peer import Peer, upgrade
+from support.waiting import LIMIT, until
 
 SERVER = Path(__file__).parents[2] / "support" / "servers" / "event_server.py"
 STREAMS = 150
-SECONDS = 2.0
+EVENTS = 3
+"""Of each stream that are waited for."""
+CALLS = 10
+BREATH = 0.02
+"""Seconds between two calls beside the streams."""
 FLAT_MIB = 6
 PREPARE = "from support.runtimes.inside_streams import events, socket\n"
-
-
-LATE = 30.0
-"""Seconds that a busy machine gets until each stream has had some events."""
 
 
 def script(source: str) -> str:
@@ -55,7 +55,7 @@ def event_server() -> Iterator[int]:
         yield int(process.stdout.readline())
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(LIMIT)
         process.stdout.close()
 
 
@@ -69,18 +69,19 @@ class Crowd:
 
     def __init__(self, session: object) -> None:
         self.kernel = session.Kernel("x")  # type: ignore[attr-defined]  # the kind is not known
-        self.end = time.monotonic() + SECONDS
         self.seen: dict[int, list[int]] = {}
+        self.ready = 0
         self.answers: list[dict] = []
 
     @property
     def is_over(self) -> bool:
-        late = time.monotonic() - self.end
-        return late > LATE or (late > 0 and sum(len(numbers) >= 3 for numbers in self.seen.values()) == STREAMS)
+        return len(self.answers) > CALLS and self.ready == STREAMS
 
     def see(self, one) -> None:
         stream, number, _ = one.data.split()
-        self.seen.setdefault(int(stream), []).append(int(number))
+        numbers = self.seen.setdefault(int(stream), [])
+        numbers.append(int(number))
+        self.ready += len(numbers) == EVENTS
 
     def read(self) -> None:
         with self.kernel.listen_events() as stream:
@@ -91,8 +92,8 @@ class Crowd:
 
     def call(self, sleep) -> None:
         while not self.is_over:
-            self.answers.append(self.kernel.get_info.submit().result(10))
-            sleep(0.02)
+            self.answers.append(self.kernel.get_info.submit().result(LIMIT))
+            sleep(BREATH)
 
     async def read_async(self) -> None:
         async with self.kernel.listen_events() as stream:
@@ -104,7 +105,7 @@ class Crowd:
     async def call_async(self) -> None:
         while not self.is_over:
             self.answers.append(await self.kernel.get_info())
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(BREATH)
 
     async def all_async(self) -> None:
         await asyncio.gather(self.call_async(), *(self.read_async() for _ in range(STREAMS)))
@@ -122,8 +123,8 @@ def test_many_streams_on_one_session(runtime, event_server, make_config):
     assert len(crowd.seen) == STREAMS
     for numbers in crowd.seen.values():
         assert numbers == list(range(len(numbers)))
-        assert len(numbers) >= 3
-    assert len(crowd.answers) > 10
+        assert len(numbers) >= EVENTS
+    assert len(crowd.answers) > CALLS
     assert all(answer["status"] == "RUNNING" for answer in crowd.answers)
     with urllib.request.urlopen(f"http://127.0.0.1:{event_server}/count", timeout=10) as answer:
         assert len(json.loads(answer.read())) == STREAMS
@@ -141,22 +142,15 @@ def test_a_slow_reader_holds_steady_memory(server, kind, patched):
         s = session(); s.open()
         stream = {kind}(s); stream.open()
         first = next(stream)
-        def settle(seconds):
-            end = time.time() + seconds
-            while time.time() < end: time.sleep(0.05)
-        settle(1.0)
         before = memory()
-        settle(1.5)
-        mark("growth", memory() - before)
+        mark("growth", settled(memory, 1.0) - before)
         numbers = [int(next(stream).data.split()[0]) for _ in range(500)]
         mark("order", numbers == list(range(1, 501)))
-        settle(0.5)
-        mark("growth_later", memory() - before)
+        mark("growth_later", settled(memory, 0.5) - before)
         s.close(timeout=0)
         """),
         server.url,
         patched=patched,
-        limit=60,
     )
     result.assert_clean()
     assert float(result.value("growth")) < FLAT_MIB
@@ -179,23 +173,17 @@ def test_streams_that_ended_leave_nothing(server, patched):
                 four = events(s); four.close()            # never opened
         round(5)
         until(lambda: len(s._core.runtime.streams) == 0, "all have ended")
-        before = (steady(descriptors), tasks(), memory())
+        before, grown = held(), memory()
         round(60)
         until(lambda: len(s._core.runtime.streams) == 0, "all have ended")
-        after = (steady(descriptors), tasks(), memory())
-        mark("descriptors", after[0] - before[0])
-        mark("tasks", after[1] - before[1])
-        mark("memory", after[2] - before[2])
+        until_back_to(before, spare=1)  # an idle connection
+        mark("memory", memory() - grown)
         s.close()
-        mark("left", steady(descriptors))
         """),
         server.url,
         patched=patched,
-        limit=60,
     )
     result.assert_clean()
-    assert int(result.value("descriptors")) <= 1  # an idle connection
-    assert int(result.value("tasks")) <= 0
     assert float(result.value("memory")) < FLAT_MIB
 
 
@@ -215,14 +203,14 @@ def test_a_script_may_end_with_open_streams(server, kind, patched):
                 for item in stream: pass
             except Exception: pass
         threading.Thread(target=read, daemon=True).start()
-        time.sleep(0.2)
+        until(lambda: not stream._driver._channel._items and stream._driver._channel._takes, "the reader waits")
         mark("end")
         """),
         server.url,
         patched=patched,
     )
     result.assert_clean()
-    assert result.after("end") < 3
+    result.assert_ended_soon("end")
 
 
 def dropped(server, use: str) -> Result:
@@ -231,7 +219,7 @@ def dropped(server, use: str) -> Result:
     prepare = """
         import gc, warnings
         warnings.simplefilter("ignore")
-        before = steady(descriptors)
+        before = descriptors()
         s = session(); s.open()
     """
     result = run_script(script(prepare) + textwrap.dedent(use), server.url)
@@ -308,17 +296,20 @@ def test_greenlets_that_a_forked_child_inherits_wait_for_nothing(server):
         def send():
             while True: sending.send_bytes(b"x" * 1_000_000)
         waiting = [gevent.spawn(wait, call) for call in (reading.receive, send, opening.open)]
-        gevent.sleep(0.5)
+        until(lambda: reading._driver._channel._takes, "the reader waits")
+        until(lambda: sending._driver._outbox.size, "the sender sends")
+        until(lambda: opening._driver._state.name == "OPENING", "the opener waits")
+        settled(lambda: sending._driver._outbox.size)
         mark("before", ends)
         pid = os.fork()
         if pid == 0:
             import signal
-            signal.alarm(10)
-            gevent.joinall(waiting, timeout=3)
+            signal.alarm(int(2 * LIMIT))
+            gevent.joinall(waiting, timeout=LIMIT)
             mark("ends", ends)
             mark("closed", (reading.closed, sending.closed, opening.closed))
             os._exit(0)
-        while os.waitpid(pid, os.WNOHANG) == (0, 0): gevent.sleep(0.02)
+        until(lambda: os.waitpid(pid, os.WNOHANG) != (0, 0), "the child has ended")
         mark("parent", (ends, reading.closed))
         s.close(timeout=0)
         """),
@@ -340,8 +331,8 @@ def test_ctrl_c_while_a_stream_is_read(patched):
             script("""
             s = session(); s.open()
             stream = events(s); next(stream)
-            mark("waiting")
             try:
+                mark("waiting")
                 next(stream)
             except KeyboardInterrupt:
                 mark("interrupted")
@@ -354,14 +345,12 @@ def test_ctrl_c_while_a_stream_is_read(patched):
             patched=patched,
         )
         assert running.process.stdout is not None
-        lines = []
-        reader = threading.Thread(target=lambda: lines.append(running.process.stdout.readline()))
-        reader.start()
-        reader.join(15)
-        time.sleep(0.3)
+        assert running.process.stdout.readline().startswith("waiting")
+        stat = Path(f"/proc/{running.process.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S", "it sleeps")
         running.interrupt()
         result = running.finish()
     assert result.code == 0, str(result)
     assert "interrupted" in result.out
     assert result.value("usable") == "True"
-    assert result.after("end") < 3
+    result.assert_ended_soon("end")

@@ -44,10 +44,11 @@ from support.servers.stream_steps import (
     echo as echo_peer,
 )
 from support.servers.websocket_peer import close, text, upgrade
-from support.waiting import until
+from support.waiting import LIMIT, NEVER, settled, soon, until
 
 KINDS = ["events", "websocket"]
 MANY = 2000
+TURNS = 50
 PADDING = 10_000
 SYSTEM_BUFFERS = 24 << 20
 """Bytes that the two ends of a loopback connection and the stream may hold together, at most."""
@@ -77,14 +78,15 @@ def number_of(item):
     return int(item.data.split()[0])
 
 
-def steady(counter, quiet=0.4):
-    """The counter's value once it has stopped."""
-    value, since = counter.value, time.monotonic()
-    while time.monotonic() < since + quiet:
-        time.sleep(0.02)
-        if counter.value != value:
-            value, since = counter.value, time.monotonic()
-    return value
+def until_full(sent):
+    """How much has been sent when the sender waits."""
+    until(lambda: sent.value > 20, "the server sends")
+    return settled(lambda: sent.value)
+
+
+def until_waiting(stream, seen=(), items=0):
+    """Wait until a reader of the stream has so many items, and waits for the next."""
+    until(lambda: len(seen) == items and stream._driver._channel._takes, "the reader waits")
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -107,9 +109,8 @@ def test_a_reader_that_stops_reading_makes_the_sender_wait(runtime, server, make
     with runtime.session(make_config(server)) as session:
         stream = stream_of(kind, session)
         runtime.value(stream.open)
-        until(lambda: sent.value > 10, "the server sends")
-        held = steady(sent)
-        assert 20 < held < SYSTEM_BUFFERS / PADDING
+        held = until_full(sent)
+        assert held < SYSTEM_BUFFERS / PADDING
         goal = held + 500
         reading = read(runtime, stream, lambda item: number_of(item) >= goal)
         assert [number_of(item) for item in reading.items] == list(range(goal + 1))
@@ -183,11 +184,11 @@ def test_cancelling_at_the_very_moment_an_item_comes(server, make_config, hasty_
                 if len(seen) % 2:
                     time.sleep(0)  # lets the other thread go first
                 try:
-                    seen.append(future.result(5))
+                    seen.append(future.result(LIMIT))
                 except CancelledError:
                     cancelled += 1
                     assert future.cancelled()
-            thread.join(10)
+            thread.join(LIMIT)
     assert seen == list(range(MANY))
     assert cancelled > 0
 
@@ -206,38 +207,22 @@ def test_other_calls_go_on_beside_streams_and_take_no_lane_from_them(runtime, se
             assert stream.closed
 
 
-def test_a_waiting_reader_blocks_nobody_else(runtime, server, echo, make_config):
+def test_a_waiting_reader_blocks_nobody_else(runtime, server, make_config):
+    """The server sends when another caller of the same thread has had its turns."""
     if not runtime.cooperative:
         pytest.skip("threads do not wait for each other")
-    server.script(idle("events"))
+    go = threading.Event()
+    server.script(events(then=lambda connection: go.wait(LIMIT) and connection.send(event("item"))))
     with runtime.session(make_config(server)) as session:
-        stream = open_events(session)
-        runtime.value(stream.open)
-        read(runtime, stream, lambda item: True)  # closes it
         stream = open_events(session)
         runtime.value(stream.open)
 
         def next_item():
-            if runtime.name == "asyncio":
-                return stream.__anext__()
-            return next(stream)
+            return stream.__anext__() if runtime.name == "asyncio" else next(stream)
 
-        alone = runtime.idle_share()
-        ticks, found = runtime.ticks([next_item, partial(pause_and_close, runtime, stream)])
-        assert ticks.ratio > 0.6 * alone
-        assert found[0].data == "first"
-
-
-def pause_and_close(runtime, stream):
-    if runtime.name == "asyncio":
-
-        async def later():
-            await asyncio.sleep(0.3)
-            await stream.close()
-
-        return later()
-    gevent.sleep(0.3)
-    return stream.close()
+        item, _ = runtime.outcomes([next_item, runtime.turns(TURNS, go.set)])
+        assert item.data == "item"
+        runtime.value(stream.close)
 
 
 # -- sending ----------------------------------------------------------------------------------------------------------
@@ -301,7 +286,7 @@ def test_many_senders_mix_nothing_up(runtime, server, make_config):
 
 def test_a_server_that_does_not_read_makes_the_sender_wait(server, make_config):
     stop = threading.Event()
-    server.script(upgrade(lambda peer: stop.wait(20)))
+    server.script(upgrade(lambda peer: stop.wait(LIMIT)))
     with Session(config=make_config(server)) as session, open_socket(session) as socket:
         sent = Counter()
 
@@ -313,9 +298,9 @@ def test_a_server_that_does_not_read_makes_the_sender_wait(server, make_config):
 
         sender = threading.Thread(target=send)
         sender.start()
-        assert 20 < steady(sent) < SYSTEM_BUFFERS / PADDING
+        assert until_full(sent) < SYSTEM_BUFFERS / PADDING
         socket.close()  # ends the sender that waits, too
-        sender.join(10)
+        sender.join(LIMIT)
         assert not sender.is_alive()
         stop.set()
 
@@ -325,20 +310,20 @@ def test_what_waits_for_the_opening_is_limited_too(server, make_config):
     with AsyncSession(config=make_config(server)) as session:
         socket = open_socket(session)
         futures = [socket.send_bytes(b"x" * (16 << 20)) for _ in range(5)]
-        assert isinstance(futures[-1].exception(10), Overloaded)
-        socket.close().get(timeout=10)
+        assert isinstance(futures[-1].exception(LIMIT), Overloaded)
+        socket.close().get(timeout=LIMIT)
 
 
 def test_futures_that_nobody_waits_for_do_not_fill_memory(server, make_config):
     stop = threading.Event()
-    server.script(upgrade(lambda peer: stop.wait(20)))
+    server.script(upgrade(lambda peer: stop.wait(LIMIT)))
     with AsyncSession(config=make_config(server)) as session:
         socket = open_socket(session)
-        socket.open().get(timeout=10)
+        socket.open().get(timeout=LIMIT)
         futures = [socket.send_bytes(b"x" * (8 << 20)) for _ in range(12)]
-        refused = [future.exception(10) for future in futures[-2:]]
+        refused = [future.exception(LIMIT) for future in futures[-2:]]
         assert all(isinstance(error, Overloaded) for error in refused)
-        socket.close().get(timeout=10)
+        socket.close().get(timeout=LIMIT)
         stop.set()
 
 
@@ -368,16 +353,18 @@ def test_closing_from_another_thread_ends_a_waiting_reader(runtime, server, make
         stream = stream_of(kind, session)
         runtime.value(stream.open)
 
+        seen = []
+
         def close_it():
-            time.sleep(0.2)
+            until_waiting(stream, seen, 1 if kind == "events" else 0)
             outcome = stream.close()
             if outcome is not None:
-                outcome.result(10)
+                outcome.result(LIMIT)
 
         closer = threading.Thread(target=close_it)
         closer.start()
-        reading = read(runtime, stream)
-        closer.join(10)
+        reading = read(runtime, stream, seen.append)
+        closer.join(LIMIT)
         assert reading.error is None
         assert len(reading.items) == (1 if kind == "events" else 0)
         assert stream.closed
@@ -392,31 +379,31 @@ def test_closing_ends_a_stream_whose_reader_had_stopped(runtime, server, make_co
     with runtime.session(make_config(server)) as session:
         stream = stream_of(kind, session)
         runtime.value(stream.open)
-        until(lambda: sent.value > 10, "the server sends")
-        steady(sent)
-        start = time.monotonic()
-        runtime.value(stream.close)
-        assert time.monotonic() - start < 5
+        until_full(sent)
+        with soon():
+            runtime.value(stream.close)
         outcome = runtime.outcome(lambda: stream.__anext__() if runtime.name == "asyncio" else next(stream))
         assert isinstance(outcome, StopAsyncIteration if runtime.name == "asyncio" else StopIteration | RuntimeError)
 
 
 def test_closing_a_socket_whose_server_never_pauses(server, make_config):
     """It sends faster than we read, also while we say goodbye: nobody else is kept from the hub."""
-    messages = text("x") * 100_000
+    messages = text("x") * 10_000
+    sent = Counter()
 
     def then(peer):
         with contextlib.suppress(OSError):
             while True:
                 peer.send(messages)
+                sent.add()
 
     server.script(upgrade(then))
     with AsyncSession(config=make_config(server)) as session:
         socket = open_socket(session)
-        socket.open().get(timeout=10)
-        time.sleep(0.3)  # the channel is full, and more has come
-        socket.close().get(timeout=20)
-        assert session.Kernel("x").stream_pty().close().get(timeout=10) is None
+        socket.open().get(timeout=LIMIT)
+        until_full(sent)
+        socket.close().get(timeout=LIMIT)
+        assert session.Kernel("x").stream_pty().close().get(timeout=LIMIT) is None
 
 
 @pytest.mark.parametrize("timeout", [0, 5])
@@ -427,10 +414,10 @@ def test_a_stream_ends_with_its_session(runtime, server, make_config, kind, time
     runtime.open(session)
     stream = stream_of(kind, session)
     runtime.value(stream.open)
-    closer = threading.Thread(target=lambda: (time.sleep(0.2), finish(session, timeout)))
+    closer = threading.Thread(target=lambda: (until_waiting(stream), finish(session, timeout)))
     closer.start()
     reading = read(runtime, stream)
-    closer.join(20)
+    closer.join(LIMIT)
     assert isinstance(reading.error, SessionClosed)
     assert stream.closed
     outcome = runtime.outcome(stream_of(kind, session).open)
@@ -440,7 +427,7 @@ def test_a_stream_ends_with_its_session(runtime, server, make_config, kind, time
 def finish(session, timeout):
     closing = session.close(timeout)
     if closing is not None:
-        closing.result(20)
+        closing.result(LIMIT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -471,7 +458,8 @@ def test_a_stream_that_ended_in_an_error_is_freed(server, make_config, step):
         until(lambda: gc.collect() >= 0 and used() is None, "it is freed")
 
 
-def test_a_socket_s_close_is_answered_before_the_connection_ends(runtime, server, make_config):
+def test_a_socket_s_close_is_answered_before_the_connection_ends(runtime, server, make_config, monkeypatch):
+    monkeypatch.setattr("ai.backend.client.sessions.streams.websocket.CLOSE_LIMIT", NEVER)
     frames = []
 
     def then(peer):
@@ -484,9 +472,8 @@ def test_a_socket_s_close_is_answered_before_the_connection_ends(runtime, server
     with runtime.session(make_config(server)) as session:
         socket = open_socket(session)
         runtime.value(socket.open)
-        start = time.monotonic()
-        runtime.value(socket.close)
-        assert time.monotonic() - start < 0.9  # it does not wait for its limit
+        with soon():
+            runtime.value(socket.close)
         until(lambda: len(frames) == 2, "the server has read the end")
     assert frames[0].code == 1000
     assert frames[1] is None
@@ -497,9 +484,8 @@ def test_a_server_that_does_not_answer_a_close_is_left_after_a_second(runtime, s
     with runtime.session(make_config(server)) as session:
         socket = open_socket(session)
         runtime.value(socket.open)
-        start = time.monotonic()
-        runtime.value(socket.close)
-        assert time.monotonic() - start < 5
+        with soon():
+            runtime.value(socket.close)
         until(lambda: server.closed >= 1, "the connection is closed")
 
 
@@ -520,15 +506,15 @@ def test_opening_a_stream_that_is_being_closed(server, make_config):
     with Session(config=make_config(server)) as session:
         stream = open_socket(session)
         driver = stream._driver
-        driver.close().result(10)
-        assert isinstance(driver.open().exception(10), StreamClosed)
+        driver.close().result(LIMIT)
+        assert isinstance(driver.open().exception(LIMIT), StreamClosed)
         assert len(session._core.runtime.streams) == 0
     assert server.requests == []
 
 
 def test_closing_a_stream_that_waits_for_its_turn_to_open(server, make_config):
     free = threading.Event()
-    server.script(lambda connection, request: free.wait(20) and reply({})(connection, request))
+    server.script(lambda connection, request: free.wait(LIMIT) and reply({})(connection, request))
     with Session(config=make_config(server, in_flight=1)) as session:
         session.open()
         session.Kernel("x").get_info.submit()
@@ -540,7 +526,7 @@ def test_closing_a_stream_that_waits_for_its_turn_to_open(server, make_config):
         until(lambda: len(session._core.runtime.streams) == 1, "it waits")
         stream.close()
         free.set()
-        opener.join(10)
+        opener.join(LIMIT)
         assert isinstance(outcomes[0], StreamClosed)
         assert len(session._core.runtime.streams) == 0
     assert len(server.requests) == 1
@@ -790,7 +776,7 @@ def test_streams_of_every_kind_in_one_loop(server, make_config):
         thread = threading.Thread(target=lambda: found.append(read_blocking(open_socket(session))))
         thread.start()
         found.append(asyncio.run(read_async(open_socket(other))))
-        thread.join(10)
+        thread.join(LIMIT)
     assert [len(one.items) for one in found] == [200, 200]
 
 

@@ -23,7 +23,7 @@ import tempfile
 import types
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -88,6 +88,7 @@ class Wiretap:
         call: str,
         replies: list[Literal] | dict[str, list[Literal]],
         disguise: Callable[[Any], Any] | None = None,
+        generations: Iterable[str] = GENERATIONS,
     ) -> dict[str, Requests]:
         """Make a call on every generation.
 
@@ -97,6 +98,7 @@ class Wiretap:
                 holds: `archives` (a list of name-to-content objects) or `parts` (one such object). Or generations →
                 such answers. Others are made up.
             disguise: Applied to every literal of the expression.
+            generations: Make it on these only.
 
         Returns:
             Generation → what it sent.
@@ -105,7 +107,7 @@ class Wiretap:
         by_generation = spread(replies if isinstance(replies, dict) else {EVERY: replies})
         return {
             generation: self._record(generation, expression, by_generation.get(generation, []), disguise)
-            for generation in GENERATIONS
+            for generation in generations
         }
 
     def _record(

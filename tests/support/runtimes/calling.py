@@ -24,7 +24,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
@@ -35,10 +34,8 @@ import gevent.hub
 import gevent.monkey
 
 Thunk = Callable[[], Any]
-TICK = 0.01
-"""Seconds between two ticks of a ticker."""
-REST = 0.5
-"""Seconds for which a ticker is watched alone."""
+TURN = 0.001
+"""Seconds between two turns of a caller beside the others: it comes back from its event loop, and not at once."""
 
 
 def is_patched() -> bool:
@@ -50,38 +47,6 @@ def is_patched() -> bool:
 def is_cancelled(outcome: object) -> bool:
     """Whether a call ended cancelled, as any of the runtimes says it."""
     return isinstance(outcome, CancelledError | asyncio.CancelledError)
-
-
-class Ticks:
-    """Counts the ticks that came before the next one was due.
-
-    Attributes:
-        kept: Ticks in time.
-        elapsed: Seconds from start to stop.
-    """
-
-    def __init__(self) -> None:
-        self.kept = 0
-        self.elapsed = 0.0
-        self._start = self._due = time.monotonic()
-
-    def pause(self) -> float:
-        """Seconds until the next tick; ticks that were missed are left out."""
-        now = time.monotonic()
-        while self._due <= now:
-            self._due += TICK
-        return self._due - now
-
-    def tick(self) -> None:
-        """The pause is over."""
-        now = time.monotonic()
-        self.kept += now - self._due < TICK
-        self.elapsed = now - self._start
-
-    @property
-    def ratio(self) -> float:
-        """Share of the ticks that were kept."""
-        return self.kept / (self.elapsed / TICK)
 
 
 class Runtime(ABC):
@@ -145,16 +110,8 @@ class Runtime(ABC):
         """One caller per column, who makes its calls one after the other; all callers at the same time."""
 
     @abstractmethod
-    def ticks(self, thunks: Sequence[Thunk]) -> tuple[Ticks, list[Any]]:
-        """`outcomes` beside a ticker that shares the callers' thread."""
-
-    def idle_share(self) -> float:
-        """The share of its ticks that a ticker keeps here and now while nobody calls: what others leave it."""
-        ticks, _ = self.ticks([self._rest])
-        return ticks.ratio
-
-    def _rest(self) -> Any:
-        raise NotImplementedError("threads do not wait for each other")
+    def turns(self, count: int, then: Callable[[], object]) -> Thunk:
+        """A caller who takes so many turns beside the others of its thread, and calls `then` behind the last."""
 
     def wait(self, future: Any, timeout: float | None = 10.0) -> Any:
         """Wait for a future as a caller of this runtime does; its value, or its exception raised."""
@@ -183,7 +140,7 @@ class ThreadRuntime(Runtime):
             thread.join()
         return results
 
-    def ticks(self, thunks: Sequence[Thunk]) -> tuple[Ticks, list[Any]]:
+    def turns(self, count: int, then: Callable[[], object]) -> Thunk:
         raise NotImplementedError("threads do not wait for each other")
 
 
@@ -213,25 +170,13 @@ class AsyncioRuntime(Runtime):
         found: list[list[Any]] = self.coroutine(crowd)
         return found
 
-    def ticks(self, thunks: Sequence[Thunk]) -> tuple[Ticks, list[Any]]:
-        async def both() -> tuple[Ticks, list[Any]]:
-            ticks = Ticks()
+    def turns(self, count: int, then: Callable[[], object]) -> Thunk:
+        async def turns() -> None:
+            for _ in range(count):
+                await asyncio.sleep(TURN)
+            then()
 
-            async def ticker() -> None:
-                while True:
-                    await asyncio.sleep(ticks.pause())
-                    ticks.tick()
-
-            task = asyncio.create_task(ticker())
-            found = await asyncio.gather(*map(_awaited, thunks))
-            task.cancel()
-            return ticks, found
-
-        result: tuple[Ticks, list[Any]] = self.coroutine(both)
-        return result
-
-    def _rest(self) -> Any:
-        return asyncio.sleep(REST)
+        return turns
 
     def wait(self, future: Any, timeout: float | None = 10.0) -> Any:
         async def one() -> Any:
@@ -274,21 +219,13 @@ class GeventRuntime(Runtime):
         gevent.joinall(greenlets)
         return [greenlet.get() for greenlet in greenlets]
 
-    def ticks(self, thunks: Sequence[Thunk]) -> tuple[Ticks, list[Any]]:
-        ticks = Ticks()
+    def turns(self, count: int, then: Callable[[], object]) -> Thunk:
+        def turns() -> None:
+            for _ in range(count):
+                gevent.sleep(TURN)
+            then()
 
-        def ticker() -> None:
-            while True:
-                gevent.sleep(ticks.pause())
-                ticks.tick()
-
-        greenlet = gevent.spawn(ticker)
-        found = self.outcomes(thunks)
-        greenlet.kill()
-        return ticks, found
-
-    def _rest(self) -> Any:
-        gevent.sleep(REST)
+        return turns
 
 
 class GeventFutureRuntime(GeventRuntime):

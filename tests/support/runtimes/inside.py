@@ -14,27 +14,34 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
-from support.waiting import until
+from support.waiting import LIMIT, NEVER, settled, soon, until
 
 __all__ = [
+    "LIMIT",
+    "NEVER",
     "CancelledError",
     "config",
     "descriptors",
+    "held",
     "kind_of",
     "mark",
     "memory",
     "session",
+    "settled",
+    "soon",
     "stats",
-    "steady",
     "tasks",
     "until",
+    "until_back_to",
 ]
 
 
 def config(endpoint: str | None = None, **options: Any) -> Any:
     """A configuration for the server whose URL is the script's first argument."""
+    from ai.backend.client.actors import process
     from ai.backend.client.config import APIConfig
 
+    process.EXIT_LIMIT = NEVER  # an exit that waits is told from one that takes its time on a busy machine
     return APIConfig(**{"endpoint": endpoint or sys.argv[1], "access_key": "AK", "secret_key": "SK", **options})
 
 
@@ -48,7 +55,7 @@ def session(kind: str = "Session", endpoint: str | None = None, **options: Any) 
 def stats() -> dict[str, Any]:
     """What the echo server (the script's first argument) has counted."""
     with contextlib.closing(
-        http.client.HTTPConnection("127.0.0.1", int(sys.argv[1].rpartition(":")[2]), timeout=10)
+        http.client.HTTPConnection("127.0.0.1", int(sys.argv[1].rpartition(":")[2]), timeout=LIMIT)
     ) as connection:
         connection.request("GET", "/_control/stats")
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -80,18 +87,21 @@ def tasks() -> int:
     return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
+def held() -> tuple[int, int]:
+    """Descriptors and threads of this process, once they have settled: the kernel ends a thread after its join."""
+    return settled(descriptors), settled(tasks)
+
+
+def until_back_to(before: tuple[int, int], spare: int = 0) -> None:
+    """Wait until no more than `spare` is held beyond what :func:`held` told before."""
+    until(
+        lambda: descriptors() <= before[0] + spare and tasks() <= before[1] + spare,
+        f"no more than {before} and {spare} is held",
+    )
+
+
 def memory() -> float:
     """Resident memory in MiB."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def steady(measure: Callable[[], int], quiet: float = 0.3) -> int:
-    """What `measure` gives once it has not changed for a while: the kernel ends a thread a little after its join."""
-    value, since = measure(), time.monotonic()
-    while time.monotonic() < since + quiet:
-        time.sleep(0.01)
-        if measure() != value:
-            value, since = measure(), time.monotonic()
-    return value

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.waiting import LIMIT
+
 TESTS = Path(__file__).resolve().parents[2]
+SCRIPT_LIMIT = 2 * LIMIT
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
 PRELUDE = """
 import faulthandler, os, sys, time
@@ -21,6 +24,8 @@ faulthandler.enable()
 from support.runtimes.inside import *
 """
 CLEAN = ("BACKEND_", "SORNA_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUESTS_CA", "CURL_CA")
+ABORT_LIMIT = 10.0
+"""Seconds until a script that hangs has told where."""
 NOISE = ("Traceback", "Exception ignored", "Fatal Python error", "ResourceWarning", "Timeout (")
 
 
@@ -37,6 +42,10 @@ class Result:
         """Seconds from the moment when the script printed `marker <time.time()>` to its end."""
         line = next(line for line in self.out.splitlines() if line.startswith(marker + " "))
         return self.ended - float(line.split()[1])
+
+    def assert_ended_soon(self, marker: str) -> None:
+        """From the moment when it printed `marker` it waited for nothing: what an exit waits for has no end here."""
+        assert self.after(marker) < LIMIT, str(self)
 
     def value(self, marker: str) -> str:
         """What follows `marker` in the output."""
@@ -57,8 +66,13 @@ class Script:
     """A running script."""
 
     def __init__(
-        self, source: str, *args: object, patched: bool = False, limit: float = 30.0, env: dict[str, str] | None = None
-    ):
+        self,
+        source: str,
+        *args: object,
+        patched: bool = False,
+        limit: float = SCRIPT_LIMIT,
+        env: dict[str, str] | None = None,
+    ) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.upper().startswith(CLEAN)}
         clean.update({"PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1", **(env or {})})
         text = (PATCH if patched else "") + PRELUDE + textwrap.dedent(source)
@@ -84,8 +98,9 @@ class Script:
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # faulthandler tells what every thread was doing
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(2)
-            self.kill()
+                self.process.wait(ABORT_LIMIT)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             out, err = self.process.communicate()
             raise AssertionError(
                 f"the script did not end in {self.limit} s\n--- stdout\n{out}\n--- stderr\n{err}"
@@ -95,9 +110,13 @@ class Script:
         return Result(self.process.returncode, out, err, ended)
 
     def kill(self) -> None:
-        """End the script's process group, forked children included."""
+        """End the script's process group, forked children included, and leave nothing of it."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(ABORT_LIMIT)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def run_script(source: str, *args: object, **options: Any) -> Result:

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 SERVER = Path(__file__).with_name("echo_server.py")
-STOP_LIMIT = 5.0
 
 
 class EchoServer:
@@ -42,7 +41,7 @@ class EchoServer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.terminate()
-        self._process.wait(STOP_LIMIT)
+        self._process.wait(LIMIT)
         self._process.stdin.close()
         self._process.stdout.close()
 
@@ -53,7 +52,7 @@ class EchoServer:
         self.stop()
 
     def _control(self, method: str, path: str) -> dict[str, Any]:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)) as connection:
             connection.request(method, f"/_control/{path}")
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
             return answer

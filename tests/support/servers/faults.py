@@ -15,22 +15,27 @@ entry repeats.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import json
 import select
 import socket
 import ssl
 import struct
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from support.waiting import LIMIT, NEVER, until
+
 VERSION = {"version": "v7.20230615", "manager": "23.09.10"}
 PROBES = ("/", "/func/")
-STOP_LIMIT = 5.0
-HOLD_LIMIT = 30.0
+STOP_LIMIT = LIMIT
+HOLD_LIMIT = NEVER
+"""Seconds until a server that waits for its client has waited long enough."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,16 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
+
+    def until_delivered(self) -> None:
+        """Wait until the client's system has all that was sent: a reset overtakes what is under way."""
+        unsent = bytearray(4)
+
+        def all_sent() -> bool:
+            fcntl.ioctl(self.socket.fileno(), termios.TIOCOUTQ, unsent)
+            return not any(unsent)
+
+        until(all_sent, "the client's system has everything")
 
     def reset(self) -> None:
         """Close with RST instead of FIN."""
@@ -126,6 +141,16 @@ def reply(body: Any = None, status: int = 200, headers: Mapping[str, object] | N
         return True
 
     return step
+
+
+def named() -> Step:
+    """An answer with the name of the compute session that was asked for."""
+    return lambda connection, request: reply({"name": request.target.rpartition("/")[2]})(connection, request)
+
+
+def after(event: threading.Event, step: Step) -> Step:
+    """`step`, when the event has come; the end of the connection if it does not."""
+    return lambda connection, request: event.wait(LIMIT) and step(connection, request)
 
 
 def raw(data: bytes, *, keep: bool = False) -> Step:

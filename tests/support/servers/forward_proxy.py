@@ -9,6 +9,8 @@ import threading
 import urllib.parse
 from typing import Any
 
+from support.waiting import LIMIT
+
 
 class ForwardProxy:
     """For a `with` block.
@@ -67,7 +69,7 @@ class ForwardProxy:
                 back = threading.Thread(target=_copy, args=(server, client), daemon=True)
                 back.start()
                 _copy(client, server)
-                back.join(10)
+                back.join(LIMIT)
 
     def _connect(self, host: str, port: int) -> socket.socket:
         server = socket.create_connection((host, port), 10)

@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 SERVER = Path(__file__).with_name("storage_server.py")
-STOP_LIMIT = 5.0
 
 
 class StorageServer:
@@ -44,7 +43,7 @@ class StorageServer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.terminate()
-        self._process.wait(STOP_LIMIT)
+        self._process.wait(LIMIT)
         self._process.stdin.close()
         self._process.stdout.close()
 
@@ -55,7 +54,7 @@ class StorageServer:
         self.stop()
 
     def _control(self, method: str, order: Any = None) -> dict[str, Any]:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=LIMIT)) as connection:
             connection.request(method, "/_control", None if order is None else json.dumps(order))
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
             return answer

@@ -86,15 +86,21 @@ class Handler(BaseHTTPRequestHandler):
     storage: Storage
     timeout = 60
 
-    def setup(self) -> None:
-        super().setup()
+    counted: int | None = None
+    """The round of tests in which this connection was counted."""
+
+    def count(self) -> None:
+        """One more connection, if it is new: neither those that give orders nor those of an earlier round count."""
         with self.storage.lock:
-            self.storage.open += 1
-            self.storage.peak = max(self.storage.peak, self.storage.open)
+            if self.counted is None:
+                self.counted = self.storage.round
+                self.storage.open += 1
+                self.storage.peak = max(self.storage.peak, self.storage.open)
 
     def finish(self) -> None:
         with self.storage.lock:
-            self.storage.open -= 1
+            if self.counted == self.storage.round:
+                self.storage.open -= 1
         try:
             super().finish()
         except OSError:
@@ -114,6 +120,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.place == "/_control":
             self.control()
             return
+        self.count()
         self.entry: dict[str, Any] = {
             "method": self.command,
             "path": self.place,
@@ -161,6 +168,7 @@ class Handler(BaseHTTPRequestHandler):
                     storage.tokens.clear()
                 if "begin" in order:
                     storage.round += 1
+                    storage.open = 0
                 if "heal" in order:
                     storage.faults.clear()
                 if "forget" in order:

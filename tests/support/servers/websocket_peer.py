@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from support.servers.faults import Connection, RawRequest, Step
+from support.waiting import LIMIT
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-READ_LIMIT = 10.0
+READ_LIMIT = LIMIT
 
 
 @dataclass(frozen=True)

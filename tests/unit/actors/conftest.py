@@ -19,9 +19,7 @@ import pytest
 
 from ai.backend.client.actors.call import Call, Options
 from ai.backend.client.actors.hub import Hub
-
-LIMIT = 20.0
-"""Seconds that nothing healthy needs: only a hang gets there."""
+from support.waiting import LIMIT
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ import pytest
 
 from ai.backend.client.actors.callbacks import CallbackWorker
 from ai.backend.client.actors.hub import Hub
-from support.waiting import until
-
-LIMIT = 20.0
+from support.waiting import LIMIT, until
 
 
 @pytest.fixture
@@ -166,16 +164,13 @@ def test_on_a_hub_of_the_caller_s_callbacks_run_in_its_thread_and_may_wait(in_ge
 
         for function in (slow, fail, lambda: ran.append(("next", threading.get_ident()))):
             worker.submit(function)
-        gevent.sleep(0.02)
+        until(lambda: len(ran) == 2, "the two have run", sleep=gevent.sleep)
         other = threading.Thread(target=lambda: worker.submit(lambda: ran.append(("sent", threading.get_ident()))))
         other.start()
-        for _ in range(1000):
-            gevent.sleep(0.001)
-            if len(ran) == 3:
-                break
+        until(lambda: len(ran) == 3, "the third has run", sleep=gevent.sleep)
         other.join(LIMIT)
         hub.stop()
-        gevent.sleep(0.001)
+        until(lambda: hub.stopped, "the hub has ended", sleep=gevent.sleep)
         return ran, threading.get_ident()
 
     ran, thread = in_gevent(body)

@@ -14,6 +14,7 @@ from ai.backend.client.actors import channel as module
 from ai.backend.client.actors.channel import Channel, Take, following, stream_future
 from ai.backend.client.actors.future import FINISHED, CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
+from support.waiting import LIMIT
 
 END = EOFError("the end")
 
@@ -55,15 +56,15 @@ def finish(channel, on_hub):
 
 def test_what_was_put_is_taken_in_order(channel, put):
     put("a", "b", "c")
-    assert [channel.take().result(5) for _ in range(3)] == ["a", "b", "c"]
+    assert [channel.take().result(LIMIT) for _ in range(3)] == ["a", "b", "c"]
 
 
 def test_who_comes_first_is_served_first(channel, put):
     takes = [channel.take() for _ in range(3)]
     assert not any(take.done() for take in takes)
     put("a", "b", "c", "d")
-    assert [take.result(5) for take in takes] == ["a", "b", "c"]
-    assert channel.take().result(5) == "d"
+    assert [take.result(LIMIT) for take in takes] == ["a", "b", "c"]
+    assert channel.take().result(LIMIT) == "d"
 
 
 def test_a_newcomer_does_not_overtake_who_waits(channel, put, on_hub, hub):
@@ -78,57 +79,57 @@ def test_a_newcomer_does_not_overtake_who_waits(channel, put, on_hub, hub):
 
     second = on_hub(put_and_take)
     put("b")
-    assert (first.result(5), second.result(5)) == ("a", "b")
+    assert (first.result(LIMIT), second.result(LIMIT)) == ("a", "b")
 
 
 def test_the_reader_s_own_reading_of_an_item(channel, put):
     put("5", "x", "7")
-    assert channel.take(int).result(5) == 5
+    assert channel.take(int).result(LIMIT) == 5
     with pytest.raises(ValueError, match="x"):
-        channel.take(int).result(5)  # the item is consumed
-    assert channel.take(int).result(5) == 7
+        channel.take(int).result(LIMIT)  # the item is consumed
+    assert channel.take(int).result(LIMIT) == 7
 
 
 def test_after_the_end_readers_get_what_is_left_and_then_the_error(channel, put, finish):
     put("a")
     finish()
-    assert channel.take().result(5) == "a"
+    assert channel.take().result(LIMIT) == "a"
     for _ in range(2):
-        assert channel.take().exception(5) is END
+        assert channel.take().exception(LIMIT) is END
 
 
 def test_the_end_wakes_who_waits(channel, finish):
     takes = [channel.take() for _ in range(2)]
     finish()
-    assert [take.exception(5) for take in takes] == [END, END]
+    assert [take.exception(LIMIT) for take in takes] == [END, END]
 
 
 def test_nothing_is_put_after_the_end(channel, put, finish):
     finish()
     assert put("late") == [False]
-    assert channel.take().exception(5) is END
+    assert channel.take().exception(LIMIT) is END
 
 
 def test_closing_drops_what_waits(channel, put):
     put("a", "b")
     channel.close(END)
-    assert channel.take().exception(5) is END
+    assert channel.take().exception(LIMIT) is END
     assert put("c") == [False]
 
 
 def test_closing_wakes_who_waits(channel):
     take = channel.take()
     channel.close(END)
-    assert take.exception(5) is END
+    assert take.exception(LIMIT) is END
 
 
 def test_the_first_end_counts_unless_the_reader_closes(channel, finish):
     finish()
     finish(ValueError("later"))
-    assert channel.take().exception(5) is END
+    assert channel.take().exception(LIMIT) is END
     closed = ValueError("closed")
     channel.close(closed)
-    assert channel.take().exception(5) is closed
+    assert channel.take().exception(LIMIT) is closed
 
 
 # -- back-pressure ----------------------------------------------------------------------------------------------------
@@ -144,9 +145,9 @@ def test_a_full_channel_makes_the_hub_wait(channel, start_lane, items, held, on_
     on_hub(lambda: None)
     assert len(channel._items) == held
     assert not done.done()
-    taken = [channel.take().result(5) for _ in items]
+    taken = [channel.take().result(LIMIT) for _ in items]
     assert taken == items
-    assert done.result(5) == [True] * len(items)
+    assert done.result(LIMIT) == [True] * len(items)
 
 
 def test_closing_frees_a_hub_that_waits(channel, start_lane, on_hub):
@@ -154,14 +155,14 @@ def test_closing_frees_a_hub_that_waits(channel, start_lane, on_hub):
     on_hub(lambda: None)
     assert not done.done()
     channel.close(END)
-    assert done.result(5)[-1] is False
+    assert done.result(LIMIT)[-1] is False
 
 
 def test_readers_that_wait_make_room_too(channel, start_lane):
     takes = [channel.take() for _ in range(50)]
     done = start_lane(lambda: [channel.put("x" * 100_000) for _ in range(50)])
-    assert [len(take.result(5)) for take in takes] == [100_000] * 50
-    assert all(done.result(5))
+    assert [len(take.result(LIMIT)) for take in takes] == [100_000] * 50
+    assert all(done.result(LIMIT))
 
 
 # -- giving up --------------------------------------------------------------------------------------------------------
@@ -171,7 +172,7 @@ def test_a_reader_that_gave_up_is_passed_over(channel, put):
     first, second = channel.take(), channel.take()
     assert first.cancel()
     put("a")
-    assert second.result(5) == "a"
+    assert second.result(LIMIT) == "a"
     with pytest.raises(CancelledError):
         first.result(0)
 
@@ -191,7 +192,7 @@ def test_an_item_that_nobody_has_seen_goes_back_to_its_place(channel, put):
     assert take.cancel()  # repeating it gives nothing back again
     with pytest.raises(CancelledError):
         take.result(0)
-    assert [channel.take().result(5) for _ in range(2)] == ["a", "b"]
+    assert [channel.take().result(LIMIT) for _ in range(2)] == ["a", "b"]
 
 
 def test_giving_up_while_the_outcome_is_being_made_known_gives_the_item_back(channel, put):
@@ -199,23 +200,23 @@ def test_giving_up_while_the_outcome_is_being_made_known_gives_the_item_back(cha
     take = channel.take()
     take._first("_outcome", (FINISHED, "item", None))
     assert take.cancel()
-    assert channel.take().result(5) == "item"
+    assert channel.take().result(LIMIT) == "item"
 
 
 def test_an_item_that_was_seen_stays_with_its_reader(channel, put):
     put("a")
     take = channel.take()
-    assert take.result(5) == "a"
+    assert take.result(LIMIT) == "a"
     assert not take.cancel()
     assert not take.cancelled()
-    assert take.result(5) == "a"
+    assert take.result(LIMIT) == "a"
 
 
 def test_an_item_given_back_wakes_who_waits(channel, put):
     put("a")
     take, waiting = channel.take(), channel.take()
     take.cancel()
-    assert waiting.result(5) == "a"
+    assert waiting.result(LIMIT) == "a"
 
 
 def test_an_item_given_back_after_the_close_is_dropped(channel, put):
@@ -223,14 +224,14 @@ def test_an_item_given_back_after_the_close_is_dropped(channel, put):
     take = channel.take()
     channel.close(END)
     take.cancel()
-    assert channel.take().exception(5) is END
+    assert channel.take().exception(LIMIT) is END
 
 
 def test_giving_up_an_end_gives_nothing_back(channel, finish):
     finish()
     take = channel.take()
     assert not take.cancel()
-    assert take.exception(5) is END
+    assert take.exception(LIMIT) is END
 
 
 def test_asyncio_gets_items_and_loses_none(channel, start_lane):
@@ -256,7 +257,7 @@ def test_many_readers_share_the_items(channel, start_lane, finish):
     def reader():
         while True:
             take = channel.take()
-            if take.exception(10) is not None:
+            if take.exception(LIMIT) is not None:
                 return
             with lock:
                 found.append(take.result())
@@ -265,10 +266,10 @@ def test_many_readers_share_the_items(channel, start_lane, finish):
     for thread in threads:
         thread.start()
     numbers = [str(number) for number in range(2000)]
-    start_lane(lambda: [channel.put(number) for number in numbers]).result(10)
+    start_lane(lambda: [channel.put(number) for number in numbers]).result(LIMIT)
     finish()
     for thread in threads:
-        thread.join(10)
+        thread.join(LIMIT)
     assert sorted(found, key=int) == numbers
 
 
@@ -276,7 +277,7 @@ def test_callbacks_run_where_users_code_belongs(channel, put, owner):
     take = channel.take()
     take.add_done_callback(lambda future: None)
     put("a")
-    take.result(5)
+    take.result(LIMIT)
     assert len(owner.ran) == 1
 
 
@@ -284,7 +285,7 @@ def test_in_a_forked_child_a_waiting_future_is_over(channel, owner):
     take = channel.take()
     owner.pid = -1
     with pytest.raises(RuntimeError, match="forked"):
-        take.result(5)
+        take.result(LIMIT)
 
 
 # -- futures ----------------------------------------------------------------------------------------------------------
@@ -311,7 +312,7 @@ def test_following_another_future(owner):
     assert not inner.done()
     second = following(inner, lambda: None)
     inner.settle("value", None)
-    assert second.result(5) == "value"
+    assert second.result(LIMIT) == "value"
     assert outer.cancelled()
 
 
@@ -320,12 +321,12 @@ def test_following_one_that_ends_otherwise(owner, how):
     inner: CallFuture[str] = stream_future(owner, lambda: None)
     if how == "done":
         inner.settle("value", None)
-        assert following(inner, lambda: None).result(5) == "value"
+        assert following(inner, lambda: None).result(LIMIT) == "value"
         return
     outer = following(inner, lambda: None)
     if how == "error":
         inner.settle(None, END)
-        assert outer.exception(5) is END
+        assert outer.exception(LIMIT) is END
     else:
         inner.cancel()
         assert outer.cancelled()
@@ -357,7 +358,7 @@ def test_a_greenlet_sleeps_and_waits(hub, on_hub):
     on_hub(greenlet.start)
     on_hub(greenlet.start)  # once is enough
     waited.settle("heard", None)
-    ended.result(5)
+    ended.result(LIMIT)
     assert steps == ["begun", "slept", "heard"]
 
 
@@ -404,4 +405,4 @@ def test_waking_a_wait_that_is_over_does_nothing(hub, on_hub):
     on_hub(lambda: None)
     assert not ended.done()
     second.settle(2, None)
-    assert ended.result(5) == 2
+    assert ended.result(LIMIT) == 2

@@ -15,8 +15,8 @@ import pytest
 
 from ai.backend.client.actors import future as module
 from ai.backend.client.actors.future import CallFuture
+from support.waiting import LIMIT
 
-LIMIT = 20.0
 MOMENT = 0.2
 """Seconds in which a thread that does not keep to a lock would have shown it. Correct code just takes that long."""
 ROUNDS = 200

@@ -11,9 +11,8 @@ import gevent
 import pytest
 
 from ai.backend.client.actors.hub import Hub
-from support.waiting import until
+from support.waiting import LIMIT, until
 
-LIMIT = 20.0
 THREADS = 4
 ITEMS = 500
 
@@ -149,7 +148,7 @@ def test_an_item_that_raises_at_the_end_of_a_caller_s_hub_holds_up_no_end(in_gev
         hub.stop()
         hub.call(fail)
         hub.call(lambda: said.append("behind"))
-        gevent.sleep(0.01)
+        until(lambda: len(said) == 2, "both were said", sleep=gevent.sleep)
         return sorted(said)
 
     assert in_gevent(body) == ["behind", "last words"]
@@ -339,12 +338,12 @@ def test_a_hub_of_the_caller_s_runs_in_its_loop_and_leaves_it_usable(in_gevent):
         hub.teardown = lambda: order.append("teardown")
         hub.last_words = lambda: order.append("last words")
         hub.call(lambda: order.append(hub.is_current()))
-        gevent.sleep(0.001)
+        until(lambda: order, "the hub runs", sleep=gevent.sleep)
         hub.stop()
-        gevent.sleep(0.001)
-        assert hub.join(0) is True
+        until(lambda: "last words" in order, "the hub ends", sleep=gevent.sleep)
+        assert hub.join(LIMIT) is True
         hub.call(lambda: order.append("after the end"))
-        gevent.sleep(0.001)
+        until(lambda: len(order) == 4, "it runs what comes late", sleep=gevent.sleep)
         return order
 
     assert in_gevent(body) == [True, "teardown", "last words", "after the end"]

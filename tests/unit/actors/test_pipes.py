@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import gevent
 import pytest
 
 from ai.backend.client.actors.offload import Abandoned
 from ai.backend.client.actors.pipes import FromThread, ToThread
-from support.waiting import until
+from support.waiting import LIMIT, settled, until
 
 PIECES = [bytes([number % 256]) * (number % 7 + 1) for number in range(500)]
 
@@ -67,7 +66,7 @@ def test_a_function_that_takes_no_more_stops_the_lane(hub, in_lane, taken):
     def given():
         for piece in numbers(handed_out):
             yield piece
-            time.sleep(0.001)
+            gevent.sleep(0.001)  # the thread has its turn
 
     assert in_lane(pour, hub, some, given()) == ("enough", None)
     assert len(handed_out) < len(PIECES)
@@ -92,23 +91,23 @@ def test_a_slow_thread_holds_up_the_lane_and_nobody_else(hub, start_lane, in_lan
 
     def slow(pieces):
         ready.set()
-        go.wait(10)
+        go.wait(LIMIT)
         return sum(map(len, pieces))
 
     running = start_lane(pour, hub, slow, numbers(handed_out))
-    assert ready.wait(10)
+    assert ready.wait(LIMIT)
     until(lambda: len(handed_out) > 1, "the lane has begun")
     for _ in range(100):
         in_lane(lambda: None)  # the hub goes on
     assert sum(map(len, handed_out)) <= 10 + 2 * 7
     go.set()
-    assert running.result(10) == (sum(map(len, PIECES)), None)
+    assert running.result(LIMIT) == (sum(map(len, PIECES)), None)
 
 
 def test_the_thread_sleeps_while_there_is_nothing(hub, in_lane):
     def slowly():
         for piece in PIECES[:5]:
-            gevent.sleep(0.02)
+            gevent.sleep(0.02)  # a slow lane
             yield piece
 
     assert in_lane(pour, hub, b"".join, slowly()) == (b"".join(PIECES[:5]), None)
@@ -131,7 +130,7 @@ def test_an_abandoned_function_cleans_up_in_its_own_thread(hub, start_lane):
         pipe.abandon()
         return threading.get_native_id()
 
-    lane = start_lane(leave).result(10)
+    lane = start_lane(leave).result(LIMIT)
     until(lambda: cleaned, "the function has ended")
     assert cleaned != [lane]
 
@@ -142,7 +141,7 @@ def test_an_abandoned_function_that_is_busy_is_ended_when_it_next_looks(hub, sta
     def take(pieces):
         next(pieces)
         busy.set()
-        go.wait(10)
+        go.wait(LIMIT)
         try:
             list(pieces)
         except BaseException as error:
@@ -156,8 +155,8 @@ def test_an_abandoned_function_that_is_busy_is_ended_when_it_next_looks(hub, sta
         pipes[0].start(take)
         pipes[0].put(b"x")
 
-    start_lane(begin).result(10)
-    assert busy.wait(10)
+    start_lane(begin).result(LIMIT)
+    assert busy.wait(LIMIT)
     pipes[0].abandon()
     assert ended == []
     go.set()
@@ -173,7 +172,7 @@ def test_a_lane_that_is_thrown_out_of_its_wait_is_not_resumed(hub, start_lane, o
 
         lanes.append(greenlet.getcurrent())
         pipe = ToThread(hub, 1)
-        pipe.start(lambda pieces: go.wait(10))
+        pipe.start(lambda pieces: go.wait(LIMIT))
         try:
             pipe.put(b"x")
             pipe.put(b"y")
@@ -187,10 +186,10 @@ def test_a_lane_that_is_thrown_out_of_its_wait_is_not_resumed(hub, start_lane, o
     until(lambda: lanes, "the lane has begun")
     on_hub(lambda: lanes[0].throw(Abandoned))
     go.set()
-    time.sleep(0.1)
+    on_hub(lambda: None)
     assert not running.done()
     on_hub(lanes[0].switch)
-    assert running.result(10) == "resumed"
+    assert running.result(LIMIT) == "resumed"
 
 
 # -- from the thread --------------------------------------------------------------------------------------------------
@@ -244,10 +243,9 @@ def test_the_generator_does_not_run_ahead(hub, start_lane):
 
     running = start_lane(slowly)
     until(lambda: len(produced) > 1, "the generator has begun")
-    time.sleep(0.1)
-    assert sum(map(len, produced)) <= 10 + 3 * 7
+    assert sum(map(len, settled(lambda: list(produced)))) <= 10 + 3 * 7
     go.set()
-    running.result(10)
+    running.result(LIMIT)
     assert produced == PIECES
 
 
@@ -280,7 +278,7 @@ def test_many_pipes_at_once_keep_to_themselves(hub, start_lane):
         return pipe.finish()
 
     running = [start_lane(copy, number) for number in range(30)]
-    assert [lane.result(20) for lane in running] == [(b"%d," % number * 200, None) for number in range(30)]
+    assert [lane.result(LIMIT) for lane in running] == [(b"%d," % number * 200, None) for number in range(30)]
 
 
 def test_a_hub_that_ended_ends_the_thread(monkeypatch):
@@ -302,5 +300,5 @@ def test_a_hub_that_ended_ends_the_thread(monkeypatch):
     pipe = ToThread(hub, 10)
     pipe.start(take)
     hub.stop()
-    assert hub.join(10)
+    assert hub.join(LIMIT)
     until(lambda: ended == [Abandoned], "the thread has ended")

@@ -9,9 +9,7 @@ import gevent
 import pytest
 
 from ai.backend.client.actors.slots import Slots
-from support.waiting import until
-
-LIMIT = 20.0
+from support.waiting import LIMIT, until
 
 
 def in_line(slots):

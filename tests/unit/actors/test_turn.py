@@ -25,9 +25,9 @@ from ai.backend.client.actors.messages import (
 )
 from ai.backend.client.actors.steps import Offload
 from ai.backend.client.actors.turn import AskFuture, TurnActor
+from support.waiting import LIMIT
 
-LIMIT = 20.0
-AT_ONCE = 1.0
+AT_ONCE = LIMIT / 2
 """Seconds: what is answered at once takes microseconds, and what is not takes for ever."""
 SECRET = "s3cr3t"
 

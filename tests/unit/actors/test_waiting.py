@@ -12,8 +12,7 @@ import pytest
 
 from ai.backend.client.actors import waiting as module
 from ai.backend.client.actors.waiting import HAS_EVENTFD, GreenletWaiter, ThreadWaiter, in_event_loop, may_wait, waiter
-
-LIMIT = 20.0
+from support.waiting import LIMIT
 
 
 def test_who_asks_decides_how_to_wait(in_gevent, spawn):
@@ -188,7 +187,7 @@ def test_a_hub_that_nobody_waits_on_any_more_ends_by_itself(in_gevent, spawn):
         waiting = waiter()
         spawn(waiting.wake)
         waiting.wait(LIMIT)
-        return gevent.get_hub().join(timeout=5)
+        return gevent.get_hub().join(timeout=LIMIT)
 
     assert in_gevent(body) is True
 

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from ai.backend.client._aliases import ALIASES, PACKAGE
+from support.waiting import LIMIT
 
 # 19.09: module → names
 OLD = {
@@ -183,7 +184,7 @@ def test_modules_have_specifications() -> None:
 def test_in_a_fresh_interpreter(source) -> None:
     """As the first thing that is imported."""
     run = subprocess.run(
-        [sys.executable, "-P", "-W", "error", "-c", source], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-P", "-W", "error", "-c", source], capture_output=True, text=True, timeout=LIMIT, check=False
     )
     assert run.returncode == 0, run.stderr
 
@@ -213,7 +214,9 @@ def test_pitfall_importing_a_proxy_imports_no_command_line() -> None:
         "import sys; from ai.backend.client.kernel import Kernel; from ai.backend.client.vfolder import VFolder; "
         "print(*(sys.modules.keys() & {'click', 'tabulate', 'tqdm', 'aiohttp', 'yarl'}))"
     )
-    run = subprocess.run([sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=30, check=True)
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=LIMIT, check=True
+    )
     assert run.stdout.split() == []
 
 
@@ -222,5 +225,7 @@ def test_importing_the_package_imports_no_home() -> None:
         "import sys, ai.backend.client.func.session, ai.backend.client.kernel; "
         "print(*[name for name in sys.modules if name.startswith('ai.backend.client.functions')])"
     )
-    run = subprocess.run([sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=30, check=True)
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=LIMIT, check=True
+    )
     assert run.stdout.split() == []

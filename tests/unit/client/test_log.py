@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from ai.backend.client import log
+from support.waiting import LIMIT
 
 SECRET = "s3cr3t"
 
@@ -53,7 +54,9 @@ assert (structlog.get_config(), list(logging.root.handlers), logging.root.level)
 assert not structlog.is_configured()
 assert not log.level_check("tests")(logging.INFO)
 """
-    run = subprocess.run([sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", source], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 

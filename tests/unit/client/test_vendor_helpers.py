@@ -16,6 +16,7 @@ from ai.backend.client import types
 from ai.backend.client.exceptions import InvalidReply
 from ai.backend.client.helper import is_admin
 from ai.backend.client.utils import ProgressReportingReader
+from support.waiting import LIMIT
 
 # types
 
@@ -160,7 +161,11 @@ def test_asyncio_run_forever_leaves_its_context_on_an_interrupt() -> None:
         print("interrupted")
     """
     run = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-P", "-c", textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
     )
     assert run.stdout.split("\n")[:3] == ["entered True", "left CancelledError", "interrupted"], run.stderr
 

@@ -13,9 +13,7 @@ from ai.backend.client.actors.net import sockets
 from ai.backend.client.config import APIConfig
 from ai.backend.client.sessions.wire.endpoints import Endpoint
 from support.desk import Desk
-
-LIMIT = 20.0
-"""Seconds that nothing healthy needs: only a hang gets there."""
+from support.waiting import LIMIT
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ import pytest
 from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.sessions.batch import Batch
-from support.waiting import until
+from support.waiting import LIMIT, until
 
-LIMIT = 20.0
 ERROR = ValueError("from the call")
 
 

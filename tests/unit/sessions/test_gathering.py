@@ -15,7 +15,7 @@ from ai.backend.client.exceptions import ActorCrashed, DeadlineExceeded, Invalid
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.supervisor import State
 from support.desk import LIMIT, ask, end_of, real_transport
-from support.waiting import until
+from support.waiting import at_some_pace, until
 
 
 def one(name, error=None, closed=None):
@@ -261,24 +261,32 @@ def test_the_deadline_of_the_call_is_that_of_all(desk):
 
 @pytest.mark.parametrize("fixed", [False, True])
 def test_progress_puts_off_a_deadline_that_nobody_asked_for(desk, fixed):
-    call = desk.call(gather([gather([one("a")])]), deadline=0.3, explicit=fixed, fixed=fixed)
-    [child] = wait_for(desk, "a")
-    end = time.monotonic() + 0.6
-    while time.monotonic() < end and not call.future.done():
-        desk.hub.call(lambda: desk.transport.progressed(child))
-        time.sleep(0.02)
-    assert call.future.done() is fixed
-    if fixed:
-        assert isinstance(end_of(call), DeadlineExceeded)
+
+    def check(pace):
+        call = desk.call(gather([gather([one("a")])]), deadline=0.3 * pace, explicit=fixed, fixed=fixed)
+        [child] = wait_for(desk, "a")
+        end = time.monotonic() + 0.6 * pace
+        while time.monotonic() < end and not call.future.done():
+            desk.hub.call(lambda: desk.transport.progressed(child))
+            time.sleep(0.02 * pace)
+        assert call.future.done() is fixed
+        if fixed:
+            assert isinstance(end_of(call), DeadlineExceeded)
+
+    at_some_pace(check)
 
 
 def test_a_child_that_ends_is_progress(desk):
-    call = desk.call(gather((one(f"{n}") for n in range(8)), 1), deadline=0.4)
-    for n in range(8):
-        wait_for(desk, f"{n}")
-        time.sleep(0.1)
-        answer(desk, f"{n}")
-    assert len(call.future.result(LIMIT)) == 8
+
+    def check(pace):
+        call = desk.call(gather((one(f"{n}") for n in range(6)), 1), deadline=0.4 * pace)
+        for n in range(6):
+            wait_for(desk, f"{n}")
+            time.sleep(0.1 * pace)  # a slow server
+            answer(desk, f"{n}")
+        assert len(call.future.result(LIMIT)) == 6
+
+    at_some_pace(check)
 
 
 def test_a_request_that_may_take_long_holds_the_call_too(desk):
@@ -287,7 +295,7 @@ def test_a_request_that_may_take_long_holds_the_call_too(desk):
 
     call = desk.call(gather([held()]), deadline=0.2)
     wait_for(desk, "held")
-    time.sleep(0.5)
+    time.sleep(0.5)  # longer than the deadline
     assert not call.future.done()
     assert call.deadline > time.monotonic() + 10
 

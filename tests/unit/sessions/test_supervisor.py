@@ -115,7 +115,7 @@ def test_a_supervisor_that_is_stopped_from_outside_answers_every_call_and_ends_t
     desk.supervisor.actor_ref.stop(timeout=LIMIT)
     for call in working:
         assert isinstance(end_of(call), SessionClosed)
-    until(lambda: desk.ended == [1], "the end was told", limit=2)
+    until(lambda: desk.ended == [1], "the end was told")
     assert isinstance(end_of(desk.call()), SessionClosed)
     assert caplog.text == ""
 
@@ -158,7 +158,7 @@ def test_a_session_ends_at_once_whose_function_actor_was_stopped_from_outside(de
     actor_of(desk, working).actor_ref.stop(timeout=LIMIT)
     desk.put(Close(0))
     assert isinstance(end_of(working), SessionClosed)
-    until(lambda: desk.ended == [1], "the end was told", limit=2)
+    until(lambda: desk.ended == [1], "the end was told")
     with pytest.raises(ActorDeadError):
         desk.supervisor.actor_ref.ask("anybody?", timeout=LIMIT)
 

@@ -18,9 +18,8 @@ from ai.backend.client.actors.net import sockets
 from ai.backend.client.actors.net.sockets import HubSocket, connect
 from ai.backend.client.actors.net.tls import TLSSocket, tls_context
 from support.servers.faults import black_hole
-from support.waiting import until
+from support.waiting import LIMIT, until
 
-LIMIT = 20.0
 SHORT = 0.05
 """Seconds of a timeout that is meant to run out."""
 LARGE = 10 * 2**20

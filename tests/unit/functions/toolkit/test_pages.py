@@ -14,6 +14,7 @@ from ai.backend.client.functions.base import BaseFunction, M, Recipe
 from ai.backend.client.functions.toolkit.pages import PageFunction, PaginatedResult, api_page_function
 from ai.backend.client.request import Request
 from ai.backend.client.types import undefined
+from support.waiting import LIMIT
 
 
 class Things(BaseFunction[M]):
@@ -54,7 +55,7 @@ class Server:
 
     @staticmethod
     def _wait(future: CallFuture[Any]) -> Any:
-        return future.result(5)
+        return future.result(LIMIT)
 
 
 @pytest.fixture
@@ -267,7 +268,7 @@ def test_a_session_of_futures(server, things) -> None:
     server.asynchronous = True
     future = things.paginated_list(page_size=1)
     assert isinstance(future, CallFuture)
-    assert future.result(5).items == [{"id": 0}]
+    assert future.result(LIMIT).items == [{"id": 0}]
 
 
 def test_without_a_session_it_says_so() -> None:

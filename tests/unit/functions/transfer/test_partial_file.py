@@ -20,6 +20,7 @@ from ai.backend.client.functions.transfer.proxy_download import ProxyDownload
 from ai.backend.client.request import Response
 from ai.backend.client.transfer import Head
 from support.local_files import hidden
+from support.waiting import LIMIT
 
 MIB = 1 << 20
 MODIFIED = "Tue, 24 Nov 2026 10:31:43 GMT"
@@ -293,7 +294,7 @@ def test_what_somebody_else_has_completed_meanwhile_is_not_written_to(work):
 
     first.receive(head(length=5), pieces())
     first.finish(overwrite=False)
-    waiter.join(10)
+    waiter.join(LIMIT)
     assert len(ended) == 1
     assert (work / "target").read_bytes() == b"first"
     assert hidden(work) == []

@@ -6,6 +6,7 @@ import threading
 
 from ai.backend.client.functions.transfer import progress
 from ai.backend.client.functions.transfer.progress import Meter
+from support.waiting import LIMIT
 
 
 class SlowBar:
@@ -45,10 +46,10 @@ def test_the_last_numbers_are_not_drawn_while_others_are(monkeypatch):
 
     file = meter.file("f", 10)
     file.at(0)(4, on_worker)
-    assert bar.begun.wait(10)
+    assert bar.begun.wait(LIMIT)
     file.at(4)(6, lambda function: None)
     meter.finish()
-    threads[0].join(10)
+    threads[0].join(LIMIT)
     assert bar.most_at_once == 1
     assert bar.calls[-2:] == [(10, 10), "closed"]
 

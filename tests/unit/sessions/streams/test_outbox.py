@@ -8,9 +8,7 @@ from ai.backend.client.actors.future import CallFuture
 from ai.backend.client.actors.greenlets import HubGreenlet
 from ai.backend.client.exceptions import ConnectionLost
 from ai.backend.client.sessions.streams.outbox import BLOCK, OUTGOING_HIGH, Outbox
-from support.waiting import until
-
-LIMIT = 20.0
+from support.waiting import LIMIT, until
 
 
 class Socket:

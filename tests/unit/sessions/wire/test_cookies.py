@@ -19,6 +19,7 @@ from ai.backend.client.exceptions import InvalidArgument
 from ai.backend.client.request import Request
 from ai.backend.client.sessions.wire.cookies import WebCookies
 from ai.backend.client.sessions.wire.prepare import Preparer
+from support.waiting import LIMIT
 
 URL = "http://web.example:8080"
 LOGIN = "AIOHTTP_SESSION=abc123; Path=/; HttpOnly"
@@ -211,5 +212,5 @@ def test_the_jar_may_be_read_while_cookies_come_in(attempt):
             cookies.keep(attempt(), answer(f"cookie{number}=1; Path=/"))
     finally:
         stop.set()
-        reading.join(10)
+        reading.join(LIMIT)
     assert len(list(cookies.jar)) == 200

@@ -20,9 +20,8 @@ from ai.backend.client.sessions.wire.failures import FAILURES, translate
 from ai.backend.client.sessions.wire.pool import HEAD_LIMIT, IDLE_LIMIT
 from ai.backend.client.sessions.wire.prepare import Preparer
 from support.servers.faults import FaultServer, once_per_connection, raw, reset, silence, unused_port
-from support.waiting import until
+from support.waiting import LIMIT, until
 
-LIMIT = 20.0
 SHORT = 0.1
 """Seconds of a read timeout that is meant to run out."""
 
