@@ -299,8 +299,10 @@ def test_cancelled_transfers_leave_no_thread_and_no_descriptor(storage, local, p
             def note(name, *_): moved.add(name)
             up = f.upload.submit(["up"], basedir=sys.argv[2], on_progress=note)
             down = f.download.submit(["down"], basedir=sys.argv[2] + "/out", on_progress=note)
-            until(lambda: len(moved) == 2, "bytes move")
-            up.cancel(); down.cancel()
+            until(lambda: len(moved) == 2 or up.done() or down.done(), "bytes move")
+            for one in (up, down):
+                if one.done(): raise AssertionError(f"it ended before: {one.exception()!r}")
+                one.cancel()
             until(lambda: not s._core.runtime._supervisor.known_calls(), "nothing is in flight")
         round()
         before = held()
