@@ -12,8 +12,8 @@ import pytest
 
 from ai.backend.client.sandbox import Sandbox
 
-HOME = Path(os.environ.get("CLUSTER_HOME") or Path.home() / ".cache" / "backendai-cluster")
-PYTHON = HOME / "venv" / "bin" / "python"
+HOME = Path(os.environ.get("CLUSTER_HOME") or Path.home() / ".cache" / "backendai-clusters")
+PYTHON = HOME / "23.09" / "venv" / "bin" / "python"
 COMMAND_SECONDS = 60
 LISTS = ("user", "domain", "group", "keypair", "image", "scaling-group", "agent", "keypair-resource-policy")
 
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def vendor(folder: Path) -> Iterator[Vendor]:
-    with Sandbox() as sandbox:
+    with Sandbox("v7.20230615") as sandbox:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("BACKEND_", "PYTHON"))},
             **sandbox.environment,
