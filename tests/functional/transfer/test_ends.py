@@ -284,12 +284,12 @@ def test_the_interpreter_may_end_during_a_transfer(storage, local, direction, pa
 
 @PLAIN_AND_PATCHED
 def test_cancelled_transfers_leave_no_thread_and_no_descriptor(storage, local, patched):
-    for name in ("up", "down"):
-        (local / name).write_bytes(content(3 * MIB))
-        (storage.folder / name).write_bytes(content(3 * MIB))
-    for _ in range(10):
-        storage.fault("PATCH", slow=0.01)
-        storage.fault("GET", name="down", slow=0.01)
+    for path in (local / "up", storage.folder / "down"):
+        with path.open("wb") as stream:
+            stream.truncate(LARGE)
+    for _ in range(10):  # a minute each, from where a download was left too: none ends before it is cancelled
+        storage.fault("PATCH", slow=0.02)
+        storage.fault("GET", name="down", slow=0.02)
     result = run_script(
         """
         s = session(read_timeout=10)
